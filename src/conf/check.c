@@ -1,0 +1,233 @@
+/* The rules across settings.  Each is a function that names everything that contradicts. */
+#include "base/bits.h"
+#include "conf/settings.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+static bool has_event(const struct port *p, enum settings_event event)
+{
+	return (p->events & (UINT64_C(1) << event)) != 0;
+}
+
+static const char *protocol_name(const struct port *p, char *out, size_t cap)
+{
+	return value_print(&settings_rows[SETTING_protocol], &p->protocol, out, cap);
+}
+
+static int check_has_port(const struct settings *s, struct err *err)
+{
+	if (s->n_ports > 0)
+		return 0;
+	return err_set(err, -EINVAL, "the script opens no port, so there is nothing to serve");
+}
+
+static int check_ring_size(const struct settings *s, struct err *err)
+{
+	char size[32], next[32];
+	const struct settings_row *row = &settings_rows[SETTING_ring_size];
+	uint64_t up = pow2_up(s->ring_size);
+
+	if (up == s->ring_size)
+		return 0;
+	return err_set(err, -EINVAL, "ring_size is %s, but it must be a power of two; %s is the next",
+		       value_print(row, &s->ring_size, size, sizeof size), value_print(row, &up, next, sizeof next));
+}
+
+static int check_base_workers(const struct settings *s, struct err *err)
+{
+	if (s->mode != MODE_BASE || s->worker_num <= SETTINGS_BASE_WORKERS_MAX)
+		return 0;
+	return err_set(err, -EINVAL, "worker_num is %" PRIu64 ", but mode base can have %d workers at most", s->worker_num,
+		       SETTINGS_BASE_WORKERS_MAX);
+}
+
+static bool same_address(const struct port *a, const struct port *b)
+{
+	struct sock_addr x, y;
+	char x_text[SOCK_TEXT_MAX], y_text[SOCK_TEXT_MAX];
+
+	if (a->type != PORT_UNIX && a->number == 0)
+		return false; /* the kernel gives each its own */
+	if (sock_parse(a->host, a->number, &x, NULL) < 0 || sock_parse(b->host, b->number, &y, NULL) < 0)
+		return false;
+	return str_eq(str_from(sock_text(&x, x_text)), str_from(sock_text(&y, y_text)));
+}
+
+static int check_distinct_ports(const struct settings *s, struct err *err)
+{
+	char name[SETTINGS_PORT_TEXT_MAX];
+
+	for (unsigned i = 0; i < s->n_ports; i++)
+		for (unsigned k = 0; k < i; k++)
+			if (same_address(&s->ports[i], &s->ports[k]))
+				return err_set(err, -EINVAL, "%s of %s is opened twice",
+					       settings_port_text(&s->ports[i], name), s->ports[i].host);
+	return 0;
+}
+
+static int check_address(const struct settings *s, const struct port *p, struct err *err)
+{
+	struct sock_addr addr;
+	char name[SETTINGS_PORT_TEXT_MAX];
+	int r = sock_parse(p->host, p->number, &addr, err);
+
+	(void)s;
+	settings_port_text(p, name);
+	if (r < 0)
+		return err ? err_wrap(err, "%s", name) : r;
+	if (p->type == PORT_TCP6 && addr.sa.sa_family != AF_INET6)
+		return err_set(err, -EINVAL, "%s is of type tcp6, but its host \"%s\" is not an IPv6 address", name, p->host);
+	if ((p->type == PORT_UNIX) != (addr.sa.sa_family == AF_UNIX))
+		return err_set(err, -EINVAL, "%s is of type %s, but its host is \"%s\"", name,
+			       p->type == PORT_UNIX ? "unix" : "tcp", p->host);
+	return 0;
+}
+
+static int check_protocol(const struct settings *s, const struct port *p, struct err *err)
+{
+	const struct {
+		bool on;
+		const char *name;
+		int protocol;
+	} open_names[] = {
+		{ p->open_eof_check, "open_eof_check", PROTOCOL_EOF },
+		{ p->open_eof_split, "open_eof_split", PROTOCOL_EOF },
+		{ p->open_length_check, "open_length_check", PROTOCOL_LENGTH },
+		{ p->open_http_protocol, "open_http_protocol", PROTOCOL_HTTP },
+	};
+	char name[SETTINGS_PORT_TEXT_MAX], protocol[16];
+	const char *other = NULL;
+
+	(void)s;
+	for (size_t i = 0; i < LS_COUNT(open_names); i++)
+		if (open_names[i].on && open_names[i].protocol == p->protocol)
+			other = open_names[i].name;
+	for (size_t i = 0; i < LS_COUNT(open_names); i++) {
+		if (!open_names[i].on || open_names[i].protocol == p->protocol)
+			continue;
+		settings_port_text(p, name);
+		if (other)
+			return err_set(err, -EINVAL, "%s: %s and %s are both on, but a port speaks one protocol", name,
+				       other, open_names[i].name);
+		return err_set(err, -EINVAL, "%s: protocol is %s, but %s is on; say one of the two", name,
+			       protocol_name(p, protocol, sizeof protocol), open_names[i].name);
+	}
+	return 0;
+}
+
+static int check_handler(const struct settings *s, const struct port *p, struct err *err)
+{
+	enum settings_event needed = p->protocol == PROTOCOL_HTTP ? EVENT_request : EVENT_receive;
+	char name[SETTINGS_PORT_TEXT_MAX], protocol[16];
+
+	(void)s;
+	if (has_event(p, needed))
+		return 0;
+	return err_set(err, -EINVAL, "%s speaks %s, but the script registers no \"%s\" handler",
+		       settings_port_text(p, name), protocol_name(p, protocol, sizeof protocol),
+		       settings_event_name((int)needed));
+}
+
+/* Where messages of one connection go to any worker, connect and close could arrive out of order with them.  Swoole
+ * leaves these events out without a word; so a handler for them is refused. */
+static int check_dispatch_events(const struct settings *s, const struct port *p, struct err *err)
+{
+	char name[SETTINGS_PORT_TEXT_MAX], mode[16];
+	enum settings_event event = has_event(p, EVENT_connect) ? EVENT_connect : EVENT_close;
+
+	if (s->mode != MODE_PROCESS || s->dispatch_mode == DISPATCH_FIXED || p->protocol == PROTOCOL_HTTP)
+		return 0;
+	if (!has_event(p, event))
+		return 0;
+	return err_set(err, -EINVAL,
+		       "%s has a \"%s\" handler, but with dispatch_mode %s the events of one connection go to several workers,"
+		       " so there is no \"%s\" event; use dispatch_mode fixed or take the handler out",
+		       settings_port_text(p, name), settings_event_name((int)event),
+		       value_print(&settings_rows[SETTING_dispatch_mode], &s->dispatch_mode, mode, sizeof mode),
+		       settings_event_name((int)event));
+}
+
+static int check_eof(const struct settings *s, const struct port *p, struct err *err)
+{
+	char name[SETTINGS_PORT_TEXT_MAX];
+
+	(void)s;
+	if (p->protocol != PROTOCOL_EOF || p->package_eof.len <= p->package_max_length)
+		return 0;
+	return err_set(err, -EINVAL,
+		       "%s: package_eof has %zu bytes, but package_max_length is only %" PRIu64 ", so no message would fit",
+		       settings_port_text(p, name), p->package_eof.len, p->package_max_length);
+}
+
+static int check_length(const struct settings *s, const struct port *p, struct err *err)
+{
+	char name[SETTINGS_PORT_TEXT_MAX];
+	unsigned size = settings_length_size(p->package_length_type);
+	uint64_t end = p->package_length_offset + size;
+
+	(void)s;
+	if (p->protocol != PROTOCOL_LENGTH)
+		return 0;
+	settings_port_text(p, name);
+	if (end > p->package_max_length)
+		return err_set(err, -EINVAL,
+			       "%s: the length field is %u bytes at package_length_offset %" PRIu64 " and ends at %" PRIu64
+			       ", but package_max_length is only %" PRIu64,
+			       name, size, p->package_length_offset, end, p->package_max_length);
+	if (p->package_body_offset > p->package_max_length)
+		return err_set(err, -EINVAL,
+			       "%s: package_body_offset is %" PRIu64 ", but package_max_length is only %" PRIu64, name,
+			       p->package_body_offset, p->package_max_length);
+	return 0;
+}
+
+static int check_http_head(const struct settings *s, const struct port *p, struct err *err)
+{
+	char name[SETTINGS_PORT_TEXT_MAX];
+
+	(void)s;
+	if (p->protocol != PROTOCOL_HTTP || p->http_max_target_size <= p->http_max_header_size)
+		return 0;
+	return err_set(err, -EINVAL,
+		       "%s: http_max_target_size is %" PRIu64 ", but the target is part of the head, and http_max_header_size is"
+		       " only %" PRIu64,
+		       settings_port_text(p, name), p->http_max_target_size, p->http_max_header_size);
+}
+
+static int (*const server_rules[])(const struct settings *s, struct err *err) = {
+	check_has_port,
+	check_ring_size,
+	check_base_workers,
+	check_distinct_ports,
+};
+
+static int (*const port_rules[])(const struct settings *s, const struct port *p, struct err *err) = {
+	check_address,
+	check_protocol,
+	check_handler,
+	check_dispatch_events,
+	check_eof,
+	check_length,
+	check_http_head,
+};
+
+int settings_check(const struct settings *s, struct err *err)
+{
+	for (size_t i = 0; i < LS_COUNT(server_rules); i++) {
+		int r = server_rules[i](s, err);
+
+		if (r < 0)
+			return r;
+	}
+	for (unsigned k = 0; k < s->n_ports; k++) {
+		for (size_t i = 0; i < LS_COUNT(port_rules); i++) {
+			int r = port_rules[i](s, &s->ports[k], err);
+
+			if (r < 0)
+				return r;
+		}
+	}
+	return 0;
+}

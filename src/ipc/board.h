@@ -1,0 +1,57 @@
+/* Counters and heartbeats that others may read: blocks with one writer each.
+ *
+ * A reactor's block stands in the master's shared segment (or, in base mode, in the worker's own), a worker's block in the
+ * segment that only that worker writes.  All words are relaxed atomics: a reader sees each value whole, not all of them at
+ * one instant.
+ */
+#pragma once
+
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+typedef _Atomic uint64_t board_word;
+
+struct board_reactor {
+	alignas(64) _Atomic uint32_t asleep; /* workers ring its bell only if set */
+	alignas(64) board_word accepted;
+	board_word closed;
+	board_word requests;
+	board_word bytes_in;
+	board_word bytes_out;
+	board_word refused;  /* over max_connection */
+	board_word bad;      /* requests answered 4xx by the reactor itself */
+	board_word turns;
+};
+
+enum board_state { BOARD_STARTING, BOARD_READY, BOARD_DRAINING, BOARD_STOPPED };
+
+struct board_worker {
+	alignas(64) _Atomic uint32_t asleep; /* reactors ring its bell only if set */
+	alignas(64) board_word tick_ms;      /* monotonic time of the last loop turn */
+	board_word busy_since_ms;            /* Lua runs without a break since then; 0: it does not run */
+	board_word state;                    /* enum board_state */
+	board_word requests;                 /* requests and messages begun */
+	board_word in_flight;
+	board_word sessions;                 /* raw connections known */
+	board_word coroutines;
+	board_word lua_bytes;
+	board_word errors;                   /* handlers that raised */
+	struct board_reactor reactor;        /* base mode: the embedded reactor's */
+};
+
+static inline void board_set(board_word *w, uint64_t v)
+{
+	atomic_store_explicit(w, v, memory_order_relaxed);
+}
+
+/* Only by its one writer. */
+static inline void board_add(board_word *w, uint64_t n)
+{
+	atomic_store_explicit(w, atomic_load_explicit(w, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+static inline uint64_t board_get(const board_word *w)
+{
+	return atomic_load_explicit((board_word *)w, memory_order_relaxed);
+}

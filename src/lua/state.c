@@ -1,0 +1,311 @@
+#include "lua/state.h"
+
+#include "base/log.h"
+#include "lua/embed.h"
+#include "sys/fd.h"
+
+#include <errno.h>
+#include <luajit.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* LuaJIT starts a collection when memory has grown to this many per cent of what was live.  Its default, 200, would run
+ * into a limit with half of it garbage, and a failing allocation does not collect first. */
+enum { PAUSE_WITH_LIMIT = 140 };
+
+struct opening {
+	const struct lua_module *modules;
+};
+
+static void *count_alloc(void *ctx, void *p, size_t old_size, size_t new_size)
+{
+	struct state *st = ctx;
+
+	if (new_size > old_size && st->bytes + (new_size - old_size) > st->ceiling)
+		return NULL;
+
+	void *q = st->inner(st->inner_ctx, p, old_size, new_size);
+
+	if (q || new_size == 0)
+		st->bytes = st->bytes - old_size + new_size;
+	return q;
+}
+
+/* ---- what replaces standard functions ------------------------------------------------------------------------------ */
+
+static int refuse_exit(lua_State *L)
+{
+	return state_error(L, "os.exit cannot be called here: the process belongs to the server; "
+			      "return from the handler, or stop the server");
+}
+
+/* print() in one write, so that lines of several processes do not mix. */
+static int print_line(lua_State *L)
+{
+	int n = lua_gettop(L);
+	size_t len;
+	luaL_Buffer b;
+
+	lua_getglobal(L, "tostring");
+	for (int i = 1; i <= n; i++) {
+		lua_pushvalue(L, n + 1);
+		lua_pushvalue(L, i);
+		lua_call(L, 1, 1);
+		if (!lua_isstring(L, -1))
+			return luaL_error(L, "'tostring' must return a string to 'print'");
+		lua_replace(L, i);
+	}
+	luaL_buffinit(L, &b);
+	for (int i = 1; i <= n; i++) {
+		if (i > 1)
+			luaL_addchar(&b, '\t');
+		lua_pushvalue(L, i);
+		luaL_addvalue(&b);
+	}
+	luaL_addchar(&b, '\n');
+	luaL_pushresult(&b);
+
+	const char *text = lua_tolstring(L, -1, &len);
+
+	/* A full disk must not fail the handler that prints. */
+	(void)fd_write_all(log_fd(), str_make(text, len));
+	return 0;
+}
+
+/* ---- modules ------------------------------------------------------------------------------------------------------- */
+
+/* luaserv.core.state: what does not change while the process lives. */
+static int open_state_module(lua_State *L)
+{
+	lua_createtable(L, 0, 2);
+	lua_pushstring(L, state_role_name(state_role(L)));
+	lua_setfield(L, -2, "role");
+	lua_pushliteral(L, LS_VERSION);
+	lua_setfield(L, -2, "version");
+	return 1;
+}
+
+static int load_embedded(lua_State *L)
+{
+	const struct embed_file *file = &embed_files[lua_tointeger(L, lua_upvalueindex(1))];
+
+	lua_settop(L, 1);
+	lua_pushfstring(L, "=%s", file->name);
+	if (luaL_loadbuffer(L, file->data, file->len, lua_tostring(L, -1)) != 0)
+		return lua_error(L);
+	lua_pushvalue(L, 1);
+	lua_call(L, 1, 1);
+	return 1;
+}
+
+static void fill_preload(lua_State *L, const struct lua_module *modules)
+{
+	lua_getglobal(L, "package");
+	lua_getfield(L, -1, "preload");
+	for (int i = 0; embed_files[i].name; i++) {
+		lua_pushinteger(L, i);
+		lua_pushcclosure(L, load_embedded, 1);
+		lua_setfield(L, -2, embed_files[i].name);
+	}
+	for (const struct lua_module *m = modules; m && m->name; m++) {
+		lua_pushcfunction(L, m->open);
+		lua_setfield(L, -2, m->name);
+	}
+	lua_pushcfunction(L, open_state_module);
+	lua_setfield(L, -2, "luaserv.core.state");
+	lua_pop(L, 2);
+}
+
+static int open_all(lua_State *L)
+{
+	struct opening *o = lua_touserdata(L, 1);
+
+	luaL_openlibs(L);
+	fill_preload(L, o->modules);
+
+	lua_getglobal(L, "os");
+	lua_pushcfunction(L, refuse_exit);
+	lua_setfield(L, -2, "exit");
+	lua_pushcfunction(L, print_line);
+	lua_setglobal(L, "print");
+
+	/* Replaces coroutine.resume and wrap before anybody can keep the originals. */
+	lua_getglobal(L, "require");
+	lua_pushliteral(L, "luaserv.co");
+	lua_call(L, 1, 0);
+	return 0;
+}
+
+/* ---- life ---------------------------------------------------------------------------------------------------------- */
+
+static int panic(lua_State *L)
+{
+	log_error("Lua failed outside of any protected call, so the process ends: %s", lua_tostring(L, -1));
+	abort();
+}
+
+static void ignore_sample(LS_UNUSED void *ctx, LS_UNUSED lua_State *L, LS_UNUSED int samples, LS_UNUSED int vmstate)
+{
+}
+
+static lua_State *make_counted(const struct lua_limits *limits)
+{
+	lua_State *L = luaL_newstate();
+	struct state *st = calloc(1, sizeof *st);
+
+	if (!L || !st) {
+		if (L)
+			lua_close(L);
+		free(st);
+		return NULL;
+	}
+	st->inner = lua_getallocf(L, &st->inner_ctx);
+	st->bytes = (uint64_t)lua_gc(L, LUA_GCCOUNT, 0) * 1024 + (uint64_t)lua_gc(L, LUA_GCCOUNTB, 0);
+	st->limit = limits && limits->memory ? limits->memory : UINT64_MAX;
+	st->ceiling = UINT64_MAX;
+	st->role = LUA_ROLE_EVAL;
+	lua_setallocf(L, count_alloc, st);
+	lua_atpanic(L, panic);
+	if (st->limit != UINT64_MAX)
+		lua_gc(L, LUA_GCSETPAUSE, PAUSE_WITH_LIMIT);
+	return L;
+}
+
+lua_State *state_new(const struct lua_limits *limits, const struct lua_module *modules, struct err *err)
+{
+	struct opening o = { .modules = modules };
+	lua_State *L = make_counted(limits);
+
+	if (!L) {
+		err_set(err, -ENOMEM, "there is no memory for a Lua state");
+		return NULL;
+	}
+	/* In mode "l" every compiled loop polls, so that the watchdog's hook can stop it.  Before any Lua runs: traces
+	 * made earlier would not poll. */
+	luaJIT_profile_start(L, "li100", ignore_sample, NULL);
+
+	if (lua_cpcall(L, open_all, &o) != 0) {
+		err_set(err, -ENOTSUP, "the Lua libraries do not open: %s (a sandbox that forbids executable memory, such as "
+				       "systemd's MemoryDenyWriteExecute, causes this)", lua_tostring(L, -1));
+		state_close(L);
+		return NULL;
+	}
+	return L;
+}
+
+void state_close(lua_State *L)
+{
+	if (!L)
+		return;
+
+	struct state *st = state_of(L);
+
+	/* The counting allocator stays until the end, since finalizers look for the state through it.  LuaJIT therefore
+	 * does not unmap its own arena as a whole; what is left is a few pages of a process that ends. */
+	lua_close(L);
+	free(st);
+}
+
+uint64_t state_bytes(lua_State *L)
+{
+	return state_of(L)->bytes;
+}
+
+/* ---- role ---------------------------------------------------------------------------------------------------------- */
+
+void state_set_role(lua_State *L, enum lua_role role)
+{
+	state_of(L)->role = role;
+}
+
+enum lua_role state_role(lua_State *L)
+{
+	return state_of(L)->role;
+}
+
+const char *state_role_name(enum lua_role role)
+{
+	switch (role) {
+	case LUA_ROLE_EVAL:
+		return "eval";
+	case LUA_ROLE_MANAGER:
+		return "manager";
+	case LUA_ROLE_WORKER:
+		return "worker";
+	case LUA_ROLE_TASK:
+		return "task";
+	case LUA_ROLE_PROCESS:
+		return "process";
+	}
+	return "unknown";
+}
+
+/* ---- errors -------------------------------------------------------------------------------------------------------- */
+
+void state_explain(lua_State *L, lua_State *from, int level)
+{
+	if (!lua_isstring(L, -1)) {
+		if (!luaL_callmeta(L, -1, "__tostring") || !lua_isstring(L, -1))
+			lua_pushfstring(L, "(the error is a %s value)", luaL_typename(L, -1));
+	}
+	luaL_traceback(L, from, lua_tostring(L, -1), level);
+}
+
+static int explain_here(lua_State *L)
+{
+	lua_settop(L, 1);
+	state_explain(L, L, 1);
+	return 1;
+}
+
+int state_call(lua_State *L, int nargs, int nresults, struct err *err)
+{
+	int handler = lua_gettop(L) - nargs;
+
+	lua_pushcfunction(L, explain_here);
+	lua_insert(L, handler);
+
+	uint64_t before = state_enter(state_of(L));
+	int status = lua_pcall(L, nargs, nresults, handler);
+
+	state_leave(state_of(L), before);
+	lua_remove(L, handler);
+	if (status == 0)
+		return 0;
+	err_set(err, status == LUA_ERRMEM ? -ENOMEM : -EINVAL, "%s",
+		lua_isstring(L, -1) ? lua_tostring(L, -1) : "(the error handler failed)");
+	lua_pop(L, 1);
+	return status == LUA_ERRMEM ? -ENOMEM : -EINVAL;
+}
+
+/* Pushes "app.lua:12: " of the innermost frame that is not the runtime's own Lua. */
+static void push_position(lua_State *L)
+{
+	lua_Debug ar;
+
+	for (int level = 1; lua_getstack(L, level, &ar); level++) {
+		lua_getinfo(L, "Sl", &ar);
+		if (strncmp(ar.source, "=luaserv", 8) == 0)
+			continue;
+		luaL_where(L, level);
+		return;
+	}
+	lua_pushliteral(L, "");
+}
+
+int state_error(lua_State *L, const char *fmt, ...)
+{
+	char text[512];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof text, fmt, args);
+	va_end(args);
+
+	push_position(L);
+	lua_pushstring(L, text);
+	lua_concat(L, 2);
+	return lua_error(L);
+}

@@ -1,0 +1,446 @@
+#include "net/conn.h"
+
+#include "base/bits.h"
+#include "ipc/board.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+
+enum { NO_PHASE = PHASE_WAIT + 1 };
+
+static uint64_t now_of(const struct conn *c)
+{
+	return loop_now(c->owner->loop);
+}
+
+/* ---- deadlines -------------------------------------------------------------------------------------------------------- */
+
+static void set_deadline(struct conn *c, uint64_t after_ms)
+{
+	if (after_ms == 0) {
+		c->deadline = 0;
+		return; /* a timer that is set finds no deadline and rests */
+	}
+	c->deadline = now_of(c) + after_ms;
+	/* A timer that stands earlier finds the later deadline by itself. */
+	if (!timer_is_set(&c->timer) || c->timer.due_ms > c->deadline)
+		timer_set(c->owner->loop, &c->timer, after_ms);
+}
+
+static uint64_t phase_limit(const struct conn *c)
+{
+	const struct port *port = c->pc.port;
+	bool http = !c->pc.proto->stateful;
+
+	switch (c->pc.phase) {
+	case PHASE_IDLE:
+		if (!http)
+			return port->max_idle_time;
+		return c->pc.requests ? port->http_keepalive_timeout : port->http_header_timeout;
+	case PHASE_HEAD:
+		return http ? port->http_header_timeout : port->max_idle_time;
+	case PHASE_BODY:
+		return port->http_body_timeout;
+	default:
+		return 0;
+	}
+}
+
+/* After input or output: the phase may be another one.  A head's time counts from its first byte, a body's and an idle
+ * raw connection's from its last. */
+static void follow_phase(struct conn *c, bool input)
+{
+	if (c->write_blocked || c->state != CONN_OPEN)
+		return;
+	if (c->pc.phase == c->timed_phase && !(input && c->pc.phase != PHASE_HEAD) &&
+	    !(input && c->pc.proto->stateful))
+		return;
+	c->timed_phase = c->pc.phase;
+	set_deadline(c, phase_limit(c));
+}
+
+static void on_timer(struct timer *t)
+{
+	struct conn *c = LS_CONTAINER_OF(t, struct conn, timer);
+	uint64_t now = now_of(c);
+
+	if (c->deadline == 0)
+		return;
+	if (c->deadline > now) {
+		timer_set(c->owner->loop, t, c->deadline - now);
+		return;
+	}
+	c->deadline = 0;
+	if (c->state == CONN_LINGER) {
+		conn_drop(c);
+	} else if (c->write_blocked) {
+		conn_kill(c, CLOSE_BY_LIMIT, CLOSE_TIMEOUT_SEND);
+	} else {
+		c->pc.now_ms = now;
+		c->pc.proto->timeout(&c->pc);
+		c->timed_phase = PHASE_WAIT;
+		conn_touch(c);
+	}
+}
+
+/* ---- reading ---------------------------------------------------------------------------------------------------------- */
+
+static bool wants_input(const struct conn *c)
+{
+	return c->state == CONN_OPEN && !c->pc.paused && !c->app_paused && !c->pc.close_when_sent && !c->peer_done &&
+	       !list_linked(&c->stalled);
+}
+
+static void watch_what_matters(struct conn *c)
+{
+	int events = c->write_blocked ? WATCH_WRITE : 0;
+
+	if (c->state == CONN_LINGER || wants_input(c) || (c->state == CONN_OPEN && c->pc.aborted && !c->peer_done))
+		events |= WATCH_READ;
+	watch_set(&c->watch, events);
+}
+
+static void keep_rest(struct conn *c, struct str rest)
+{
+	/* A protocol bounds what it leaves uneaten by its message limit, an eaten-nothing stall by one read. */
+	size_t limit = (size_t)c->pc.port->package_max_length + c->pc.port->http_max_header_size + 2 * c->owner->read_cap;
+
+	if (rest.len == 0)
+		return;
+	if (buf_append(&c->in, rest, limit) < 0)
+		conn_kill(c, CLOSE_BY_LIMIT, CLOSE_TOO_LARGE);
+}
+
+static void end_by_protocol(struct conn *c, int code)
+{
+	if (!c->pc.close_reason)
+		c->pc.close_reason = code == -EMSGSIZE ? CLOSE_TOO_LARGE : CLOSE_MALFORMED;
+	c->pc.aborted = true;
+	c->pc.close_when_sent = true;
+	conn_touch(c);
+}
+
+/* Lets the protocol eat from `in`; returns what it left. */
+static struct str feed(struct conn *c, struct str in)
+{
+	c->feeding = true;
+	c->pc.now_ms = now_of(c);
+	while (in.len && wants_input(c)) {
+		ssize_t eaten = c->pc.proto->input(&c->pc, in);
+
+		if (eaten < 0) {
+			end_by_protocol(c, (int)eaten);
+			in.len = 0;
+			break;
+		}
+		if (eaten == 0)
+			break;
+		in = str_skip(in, (size_t)eaten);
+	}
+	c->feeding = false;
+	if (c->pc.aborted || c->state != CONN_OPEN)
+		in.len = 0;
+	return in;
+}
+
+/* Goes on with buffered input; the buffer goes back when it is empty. */
+static void feed_buffered(struct conn *c)
+{
+	struct buf *b = c->in;
+
+	if (!b)
+		return;
+
+	struct str rest = feed(c, buf_str(b));
+
+	if (c->in != b)
+		return; /* ended meanwhile */
+	if (rest.len == 0) {
+		buf_unref(b);
+		c->in = NULL;
+	} else {
+		b->off = (uint32_t)(b->len - rest.len);
+	}
+}
+
+static void settle(struct conn *c, bool input)
+{
+	if (c->state != CONN_OPEN)
+		return;
+	if (c->peer_done && !c->pc.close_when_sent && !c->pc.paused && !list_linked(&c->stalled)) {
+		struct str rest = c->in ? buf_str(c->in) : (struct str){ "", 0 };
+
+		c->pc.proto->eof(&c->pc, rest);
+		buf_unref(c->in);
+		c->in = NULL;
+	}
+	if (!c->in && c->pc.phase == PHASE_IDLE && c->pc.state)
+		c->pc.proto->idle(&c->pc);
+	if (!chain_empty(&c->pc.out) || c->pc.close_when_sent)
+		conn_touch(c);
+	follow_phase(c, input);
+	watch_what_matters(c);
+}
+
+static void on_bytes(struct conn *c, struct str bytes)
+{
+	c->bytes_in += bytes.len;
+	board_add(&c->owner->board->bytes_in, bytes.len);
+	if (c->in) {
+		keep_rest(c, bytes);
+		if (c->state == CONN_OPEN)
+			feed_buffered(c);
+	} else {
+		struct str rest = feed(c, bytes);
+
+		if (c->state == CONN_OPEN)
+			keep_rest(c, rest);
+	}
+	settle(c, true);
+}
+
+/* Reads and drops, so that the peer can read what we sent last before a reset destroys it (RFC 9112 §9.6). */
+static void read_and_drop(struct conn *c)
+{
+	ssize_t n = recv(c->watch.fd, c->owner->read_buf, c->owner->read_cap, 0);
+
+	if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
+		return;
+	if (c->state == CONN_LINGER) {
+		conn_drop(c);
+	} else {
+		c->peer_done = true;
+		watch_what_matters(c);
+	}
+}
+
+static void on_readable(struct conn *c)
+{
+	if (c->state == CONN_LINGER || c->pc.aborted) {
+		read_and_drop(c);
+		return;
+	}
+	if (!wants_input(c) || !c->owner->may_read(c)) {
+		watch_what_matters(c);
+		return;
+	}
+
+	ssize_t n = recv(c->watch.fd, c->owner->read_buf, c->owner->read_cap, 0);
+
+	if (n > 0) {
+		on_bytes(c, str_make(c->owner->read_buf, (size_t)n));
+	} else if (n == 0) {
+		c->peer_done = true;
+		settle(c, true);
+	} else if (errno != EAGAIN && errno != EINTR) {
+		conn_kill(c, CLOSE_BY_PEER, CLOSE_PEER_RESET);
+	}
+}
+
+void conn_resume(struct conn *c)
+{
+	if (c->state != CONN_OPEN || c->feeding)
+		return;
+	feed_buffered(c);
+	settle(c, false);
+}
+
+/* ---- writing ---------------------------------------------------------------------------------------------------------- */
+
+void conn_touch(struct conn *c)
+{
+	if (c->state == CONN_OPEN && !list_linked(&c->dirty))
+		list_append(&c->owner->dirty, &c->dirty);
+}
+
+static ssize_t write_some(struct conn *c)
+{
+	struct iovec iov[64];
+	int fd;
+	uint64_t off, len;
+
+	if (chain_file(&c->pc.out, &fd, &off, &len)) {
+		off_t at = (off_t)off;
+		ssize_t n = sendfile(c->watch.fd, fd, &at, (size_t)LS_MIN(len, (uint64_t)1 << 30));
+
+		return n > 0 ? n : n == 0 ? -EIO : -errno; /* the file became shorter than promised */
+	}
+
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = (size_t)chain_iov(&c->pc.out, iov, LS_COUNT(iov)) };
+	ssize_t n = msg.msg_iovlen == 1 ? send(c->watch.fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL)
+					: sendmsg(c->watch.fd, &msg, MSG_NOSIGNAL);
+
+	return n >= 0 ? n : -errno;
+}
+
+static enum close_by who_closes(const struct conn *c)
+{
+	switch (c->pc.close_reason) {
+	case CLOSE_MALFORMED:
+		return CLOSE_BY_ERROR;
+	case CLOSE_TOO_LARGE:
+	case CLOSE_BUFFER_FULL:
+	case CLOSE_TIMEOUT_HEAD:
+	case CLOSE_TIMEOUT_BODY:
+	case CLOSE_TIMEOUT_IDLE:
+		return CLOSE_BY_LIMIT;
+	case CLOSE_NORMAL:
+		return c->peer_done ? CLOSE_BY_PEER : CLOSE_BY_SERVER;
+	default:
+		return CLOSE_BY_SERVER;
+	}
+}
+
+static void begin_close(struct conn *c)
+{
+	/* Where the peer may have sent what we did not read, closing at once would reset the connection and eat our
+	 * answer. */
+	bool linger = !c->peer_done && (c->pc.aborted || c->in || c->pc.close_reason == CLOSE_BY_APP) &&
+		      c->pc.port->linger_time > 0;
+
+	c->owner->on_end(c, who_closes(c));
+	if (!linger || shutdown(c->watch.fd, SHUT_WR) < 0) {
+		conn_drop(c);
+		return;
+	}
+	buf_unref(c->in);
+	c->in = NULL;
+	c->state = CONN_LINGER;
+	set_deadline(c, c->pc.port->linger_time);
+	watch_what_matters(c);
+}
+
+void conn_flush(struct conn *c)
+{
+	bool progress = false;
+
+	list_del(&c->dirty);
+	if (c->state != CONN_OPEN)
+		return;
+	while (!chain_empty(&c->pc.out)) {
+		size_t asked = c->pc.out.bytes;
+		ssize_t n = write_some(c);
+
+		if (n == -EINTR)
+			continue;
+		if (n == -EAGAIN)
+			break;
+		if (n < 0) {
+			conn_kill(c, CLOSE_BY_PEER, n == -EIO ? CLOSE_BUFFER_FULL : CLOSE_PEER_RESET);
+			return;
+		}
+		progress = true;
+		c->bytes_out += (uint64_t)n;
+		board_add(&c->owner->board->bytes_out, (uint64_t)n);
+		chain_consume(&c->pc.out, (uint64_t)n);
+		/* A short write means that the socket is full: asking again would cost a system call to hear so. */
+		if ((size_t)n < asked && (size_t)n < (size_t)1 << 20 && !chain_empty(&c->pc.out))
+			break;
+	}
+
+	bool blocked = !chain_empty(&c->pc.out);
+
+	if (blocked && (progress || !c->write_blocked))
+		set_deadline(c, c->pc.port->write_timeout);
+	if (!blocked && c->write_blocked)
+		c->timed_phase = NO_PHASE; /* the deadline is computed anew */
+	c->write_blocked = blocked;
+	if (progress)
+		c->owner->on_sent(c);
+	if (c->state != CONN_OPEN)
+		return;
+	if (!blocked && c->pc.close_when_sent)
+		begin_close(c);
+	else
+		conn_resume(c);
+}
+
+static void on_event(struct watch *w, int events)
+{
+	struct conn *c = LS_CONTAINER_OF(w, struct conn, watch);
+	_Atomic uint32_t *asleep = &c->owner->board->asleep;
+
+	/* The loop has woken: workers need not ring while this turn's events are handled. */
+	if (atomic_load_explicit(asleep, memory_order_relaxed))
+		atomic_store_explicit(asleep, 0, memory_order_relaxed);
+	if (events & WATCH_WRITE && c->write_blocked)
+		conn_flush(c);
+	if (events & WATCH_READ && w->fd >= 0)
+		on_readable(c);
+}
+
+/* ---- life ------------------------------------------------------------------------------------------------------------- */
+
+int conn_open(struct conn *c, struct conn_owner *owner, int fd, const struct settings *settings, const struct port *port,
+	      const struct sock_peer *peer, const struct sink *sink)
+{
+	int r = watch_open(&c->watch, owner->loop, fd, on_event);
+
+	if (r < 0)
+		return r;
+	c->owner = owner;
+	c->pc.proto = proto_of(port);
+	c->pc.settings = settings;
+	c->pc.port = port;
+	c->pc.sink = sink;
+	c->pc.peer = *peer;
+	c->pc.next_stream = 1;
+	c->pc.now_ms = now_of(c);
+	chain_init(&c->pc.out);
+	list_init(&c->pc.streams);
+	list_init(&c->dirty);
+	list_init(&c->stalled);
+	timer_init(&c->timer, on_timer);
+	c->timed_phase = NO_PHASE;
+	return 0;
+}
+
+void conn_start(struct conn *c)
+{
+	follow_phase(c, false);
+	watch_what_matters(c);
+}
+
+void conn_finish(struct conn *c, enum close_reason reason)
+{
+	if (c->state != CONN_OPEN || c->pc.close_when_sent)
+		return;
+	c->pc.close_reason = (uint16_t)reason;
+	c->pc.close_when_sent = true;
+	conn_touch(c);
+	watch_what_matters(c);
+}
+
+void conn_kill(struct conn *c, enum close_by by, enum close_reason reason)
+{
+	if (c->state == CONN_OPEN) {
+		c->pc.close_reason = (uint16_t)reason;
+		c->owner->on_end(c, by);
+	}
+	conn_drop(c);
+}
+
+static void on_closed(struct watch *w)
+{
+	struct conn *c = LS_CONTAINER_OF(w, struct conn, watch);
+
+	c->owner->on_free(c);
+}
+
+void conn_drop(struct conn *c)
+{
+	if (c->state == CONN_CLOSED)
+		return;
+	assert(!c->feeding); /* a protocol that eats reports errors by its return value */
+	c->state = CONN_CLOSED;
+	timer_del(c->owner->loop, &c->timer);
+	list_del(&c->dirty);
+	list_del(&c->stalled);
+	c->pc.proto->close(&c->pc);
+	chain_clear(&c->pc.out);
+	buf_unref(c->in);
+	c->in = NULL;
+	watch_close(&c->watch, on_closed);
+}

@@ -1,0 +1,83 @@
+/* proto/registry.c — THE LIST of protocols, and what the simple ones share. */
+#include "base/bits.h"
+#include "proto/http1.h"
+#include "proto/proto.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static const struct proto *const protocols[] = {
+	[PROTOCOL_TCP] = &proto_raw,
+	[PROTOCOL_EOF] = &proto_eof,
+	[PROTOCOL_LENGTH] = &proto_length,
+	[PROTOCOL_HTTP] = &proto_http1,
+};
+
+const struct proto *proto_of(const struct port *port)
+{
+	return protocols[port->protocol];
+}
+
+void proto_trim(void)
+{
+	http1_trim();
+	stream_trim();
+}
+
+const char *close_reason_name(unsigned reason)
+{
+	static const char *const names[CLOSE_REASONS] = {
+		[CLOSE_NORMAL] = "normal",
+		[CLOSE_BY_APP] = "by_app",
+		[CLOSE_PEER_RESET] = "peer_reset",
+		[CLOSE_TIMEOUT_HEAD] = "timeout_head",
+		[CLOSE_TIMEOUT_BODY] = "timeout_body",
+		[CLOSE_TIMEOUT_IDLE] = "timeout_idle",
+		[CLOSE_TIMEOUT_SEND] = "timeout_send",
+		[CLOSE_TOO_LARGE] = "too_large",
+		[CLOSE_MALFORMED] = "malformed",
+		[CLOSE_BUFFER_FULL] = "buffer_full",
+		[CLOSE_WORKER_LOST] = "worker_lost",
+		[CLOSE_SHUTDOWN] = "shutdown",
+	};
+
+	return reason < LS_COUNT(names) ? names[reason] : "?";
+}
+
+int proto_emit_data(struct proto_conn *pc, struct str message)
+{
+	struct frame f = { .type = FRAME_DATA, .conn = pc->id };
+
+	return pc->sink->emit(pc, &f, &message, 1, NULL);
+}
+
+int proto_output_plain(struct proto_conn *pc, const struct frame *f, struct str payload, struct stream *stream)
+{
+	if (f->type != FRAME_SEND || stream)
+		return -EBADMSG;
+	return chain_append(&pc->out, payload);
+}
+
+void proto_eof_plain(struct proto_conn *pc, struct str rest)
+{
+	(void)rest; /* a message without its end is none */
+	pc->close_when_sent = true;
+}
+
+void proto_timeout_plain(struct proto_conn *pc)
+{
+	pc->close_reason = CLOSE_TIMEOUT_IDLE;
+	pc->close_when_sent = true;
+}
+
+void proto_idle_plain(struct proto_conn *pc)
+{
+	free(pc->state);
+	pc->state = NULL;
+}
+
+void proto_close_plain(struct proto_conn *pc)
+{
+	free(pc->state);
+	pc->state = NULL;
+}

@@ -1,0 +1,131 @@
+/* What the files of the reactor share: the reactor, its worker slots as it sees them, and the requests they owe. */
+#pragma once
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/slots.h"
+#include "loop/post.h"
+#include "net/conn.h"
+#include "net/listen.h"
+#include "reactor/reactor.h"
+
+#include <pthread.h>
+
+struct access_log;
+
+/* One worker process as this reactor knows it. */
+struct uplink_gen {
+	struct list link;     /* reactor.gens */
+	struct reactor *reactor;
+	struct link *line;
+	const struct board_worker *board;
+	struct list streams;  /* struct stream.on_worker: requests it has not answered */
+	unsigned owed;        /* how many those are */
+	unsigned slot;
+	uint64_t generation;
+	bool draining;        /* a successor has taken over */
+	bool bye_sent;
+	bool keep_rest;       /* uplink_gone(): the first piece of the frame at hand was kept */
+	bool bad;             /* broke the rules: nothing it sends is looked at any more */
+};
+
+/* One worker slot. */
+struct uplink {
+	struct uplink_gen *current; /* NULL: no process now */
+	struct list stalled;        /* struct conn.stalled: wait for room or for a process */
+	struct list orphans;        /* struct orphan: frames the last process never took */
+	bool failed;                /* there will be no process soon */
+};
+
+struct reactor {
+	struct reactor_opts o;
+	const struct settings *settings; /* for new connections */
+	struct loop *loop;
+	struct loop own_loop;            /* PROCESS */
+	bool threaded;
+	pthread_t thread;
+	struct mailbox mailbox;
+	struct watch bell;
+	struct loop_hook hook;
+	struct conn_owner owner;
+	struct slots conns;
+	struct pool conn_pool;
+	struct list gens;
+	struct uplink *uplinks;          /* [o.slots] */
+	struct list stalled_any;         /* connections that any slot could serve */
+	struct list doomed;              /* struct stream.on_worker: answered 503 before the loop sleeps */
+	unsigned turn;                   /* of dispatch round */
+	struct listener *listeners[SETTINGS_PORTS_MAX];
+	unsigned n_listeners;
+	struct access_log *access;
+	bool draining;
+	bool drain_now;
+	void (*drained)(void *ctx);
+	void *drained_ctx;
+	struct log_every complaints;     /* about clients that were cut off for memory's sake */
+};
+
+/* ---- reactor.c ------------------------------------------------------------------------------------------------------ */
+
+struct conn *reactor_conn(struct reactor *r, conn_id id);
+static inline struct reactor *reactor_of(const struct conn *c)
+{
+	return LS_CONTAINER_OF(c->owner, struct reactor, owner);
+}
+/* True if the app wants to hear of this connection itself, not only of its requests. */
+bool reactor_has_session(const struct conn *c);
+
+/* ---- dispatch.c ----------------------------------------------------------------------------------------------------- */
+
+enum dispatch_answer { DISPATCH_HERE, DISPATCH_WAIT, DISPATCH_FAILED };
+
+/* The slot for the next message or request of `c`.  WAIT: `*slot` is whom to wait for, or -1: anybody. */
+enum dispatch_answer dispatch_choose(struct reactor *r, const struct conn *c, int *slot);
+
+/* ---- uplink.c: to the workers ----------------------------------------------------------------------------------------- */
+
+extern const struct sink uplink_sink;
+
+void uplink_init(struct reactor *r);
+void uplink_fini(struct reactor *r);
+/* conn_owner.may_read */
+bool uplink_may_read(struct conn *c);
+/* The connection begins: OPEN, if the app wants to know. */
+void uplink_open(struct conn *c);
+/* The connection ends: CLOSED, and ABORT for each request under way. */
+void uplink_end(struct conn *c, enum close_by by);
+/* Bytes have left: ACK where a worker may be waiting for it. */
+void uplink_ack(struct conn *c);
+void uplink_attach(struct reactor *r, unsigned slot, uint64_t generation, struct link *line,
+		   const struct board_worker *board);
+void uplink_gone(struct reactor *r, unsigned slot, uint64_t generation);
+void uplink_set_failed(struct reactor *r, unsigned slot, bool failed);
+/* Drains, publishes; true: there is more to do. */
+bool uplink_turn(struct reactor *r);
+/* Answers 503 to the requests nobody can take. */
+void uplink_fail_doomed(struct reactor *r);
+/* Publishes and rings. */
+void uplink_flush(struct reactor *r);
+/* True: no ring holds a frame. */
+bool uplink_may_sleep(struct reactor *r);
+/* The worker has no further part in this request. */
+void uplink_forget(struct stream *s);
+
+/* ---- downlink.c: from the workers ---------------------------------------------------------------------------------------- */
+
+/* link.on_frame; ctx is the struct uplink_gen. */
+int downlink_on_frame(void *ctx, const struct frame *f, struct str payload);
+
+/* ---- access.c ------------------------------------------------------------------------------------------------------------ */
+
+/* Lines are gathered and written once a second or when 32 KiB are full. */
+struct access_log *access_log_new(struct loop *loop, int fd, const struct settings *settings);
+void access_log_free(struct access_log *a);
+/* Writes what is gathered, then uses the new descriptor. */
+void access_log_reopen(struct access_log *a, int fd);
+/* Keeps what the line will need of the request's head image. */
+void access_log_begin(struct stream *s, const struct str *image_parts, int n);
+/* The answer is complete or has been given up. */
+void access_log_end(struct access_log *a, struct stream *s, const struct sock_peer *peer);
+/* Frees what access_log_begin() kept. */
+void access_log_drop(struct stream *s);

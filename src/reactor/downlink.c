@@ -1,0 +1,197 @@
+/* What workers send: each frame is input from outside and is checked before it touches a connection. */
+#include "reactor/core.h"
+
+#include "proto/http1.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static struct stream *find_stream(struct conn *c, const struct uplink_gen *gen, uint32_t number)
+{
+	LS_LIST_EACH(it, &c->pc.streams) {
+		struct stream *s = LS_CONTAINER_OF(it, struct stream, on_conn);
+
+		if (s->number == number)
+			return s->worker == gen ? s : NULL;
+	}
+	return NULL;
+}
+
+static void cut_hoarder(struct conn *c)
+{
+	uint64_t swallowed;
+
+	if (log_every_due(&reactor_of(c)->complaints, 10000, &swallowed))
+		log_warn("a client does not read and its output passed socket_buffer_size; closing the connection (%llu more)",
+			 (unsigned long long)swallowed);
+	conn_kill(c, CLOSE_BY_LIMIT, CLOSE_BUFFER_FULL);
+}
+
+/* A worker keeps to socket_buffer_size for connections it knows; those it does not know (dispatch_mode round, other
+ * workers' connections) are held to it here. */
+static void check_budget(struct conn *c, const struct uplink_gen *gen)
+{
+	uint64_t limit = c->pc.port->socket_buffer_size;
+
+	if (c->worker == gen)
+		limit += limit + gen->line->piece_max;
+	if (c->pc.out.bytes > limit)
+		cut_hoarder(c);
+}
+
+static int on_send(struct conn *c, struct uplink_gen *gen, const struct frame *f, struct str payload)
+{
+	if (!c->pc.proto->stateful)
+		return 0; /* bytes from nowhere would break HTTP's framing */
+	if (c->pc.close_when_sent)
+		return 0;
+
+	int r = c->pc.proto->output(&c->pc, f, payload, NULL);
+
+	if (r < 0)
+		return r == -ENOMEM ? (cut_hoarder(c), 0) : r;
+	if (c->worker == gen)
+		c->taken += payload.len;
+	conn_touch(c);
+	check_budget(c, gen);
+	return 0;
+}
+
+/* Opens what a worker wants sent.  -EBADMSG: the frame is malformed; other negatives: no such file. */
+static int open_file(struct str payload, struct frame_file *file, int *fd)
+{
+	char path[4096];
+	struct stat st;
+
+	if (payload.len <= sizeof *file || payload.len - sizeof *file >= sizeof path)
+		return -EBADMSG;
+	memcpy(file, payload.p, sizeof *file);
+	if (!str_copy(str_skip(payload, sizeof *file), path, sizeof path) || strlen(path) != payload.len - sizeof *file)
+		return -EBADMSG;
+
+	*fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	if (*fd < 0)
+		return -errno;
+
+	bool sound = fstat(*fd, &st) == 0 && S_ISREG(st.st_mode) && file->offset <= (uint64_t)st.st_size;
+
+	if (sound && file->length == 0)
+		file->length = (uint64_t)st.st_size - file->offset;
+	if (sound && file->length <= (uint64_t)st.st_size - file->offset)
+		return 0;
+	close(*fd);
+	return -EINVAL;
+}
+
+static int on_send_file(struct conn *c, struct str payload)
+{
+	struct frame_file file;
+	int fd;
+	int r = open_file(payload, &file, &fd);
+
+	if (r == -EBADMSG || !c->pc.proto->stateful)
+		return r;
+	if (r < 0) {
+		/* The worker has looked at the file before; that it went away meanwhile ends the connection, since the
+		 * peer was promised its bytes. */
+		conn_kill(c, CLOSE_BY_ERROR, CLOSE_BUFFER_FULL);
+		return 0;
+	}
+	if (chain_append_file(&c->pc.out, fd, file.offset, file.length) < 0)
+		cut_hoarder(c);
+	else
+		conn_touch(c);
+	return 0;
+}
+
+static int on_response_file(struct conn *c, const struct frame *f, struct str payload, struct stream *s)
+{
+	struct frame_file file;
+	int fd;
+	int r = open_file(payload, &file, &fd);
+
+	if (r == -EBADMSG)
+		return r;
+	if (r < 0) {
+		c->pc.proto->fail(&c->pc, s, 500);
+		return 0;
+	}
+	return http1_output_file(&c->pc, s, fd, file.offset, file.length, f->flags & FRAME_END);
+}
+
+static int on_response(struct conn *c, const struct uplink_gen *gen, const struct frame *f, struct str payload)
+{
+	struct stream *s = find_stream(c, gen, f->stream);
+	uint64_t body = f->type == FRAME_RESPONSE && f->arg <= payload.len ? payload.len - f->arg : payload.len;
+
+	if (!s)
+		return 0; /* given up meanwhile */
+	if (c->pc.proto->stateful)
+		return -EBADMSG;
+
+	s->output_bytes += body;
+	c->pc.now_ms = loop_now(gen->reactor->loop);
+
+	int r = f->type == FRAME_RESPONSE_FILE ? on_response_file(c, f, payload, s)
+					       : c->pc.proto->output(&c->pc, f, payload, s);
+
+	if (r == -ENOMEM) {
+		cut_hoarder(c);
+		return 0;
+	}
+	if (r == 0)
+		conn_touch(c);
+	return r;
+}
+
+static int on_close(struct conn *c, const struct frame *f)
+{
+	struct linger hard = { .l_onoff = 1, .l_linger = 0 };
+
+	if (!(f->flags & FRAME_RESET)) {
+		conn_finish(c, CLOSE_BY_APP);
+		return 0;
+	}
+	/* What is queued is dropped and the peer sees a reset. */
+	(void)setsockopt(c->watch.fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+	conn_kill(c, CLOSE_BY_SERVER, CLOSE_BY_APP);
+	return 0;
+}
+
+static int on_pause(struct conn *c, bool pause)
+{
+	c->app_paused = pause;
+	conn_resume(c);
+	return 0;
+}
+
+int downlink_on_frame(void *ctx, const struct frame *f, struct str payload)
+{
+	struct uplink_gen *gen = ctx;
+	struct conn *c = reactor_conn(gen->reactor, f->conn);
+
+	if (!c || c->state != CONN_OPEN)
+		return 0; /* the connection ended while this was on its way, or the worker has finished (DONE) */
+	switch (f->type) {
+	case FRAME_SEND:
+		return on_send(c, gen, f, payload);
+	case FRAME_SEND_FILE:
+		return on_send_file(c, payload);
+	case FRAME_RESPONSE:
+	case FRAME_RESPONSE_BODY:
+	case FRAME_RESPONSE_FILE:
+	case FRAME_RESPONSE_ABORT:
+		return on_response(c, gen, f, payload);
+	case FRAME_PAUSE:
+		return on_pause(c, true);
+	case FRAME_RESUME:
+		return on_pause(c, false);
+	case FRAME_CLOSE:
+		return on_close(c, f);
+	default:
+		return 0;
+	}
+}

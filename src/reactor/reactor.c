@@ -1,0 +1,488 @@
+#include "reactor/core.h"
+
+#include "ipc/link_ring.h"
+#include "sys/bell.h"
+#include "sys/sig.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { READ_CAP = 64 * 1024, CONNS_KEPT = 1024 };
+
+/* ---- connections ---------------------------------------------------------------------------------------------------------- */
+
+struct conn *reactor_conn(struct reactor *r, conn_id id)
+{
+	return slots_get(&r->conns, id);
+}
+
+bool reactor_has_session(const struct conn *c)
+{
+	return c->pc.proto->stateful || c->pc.port->events & (1ULL << EVENT_connect | 1ULL << EVENT_close);
+}
+
+uint64_t reactor_connections(const struct reactor *r)
+{
+	return r->conns.count;
+}
+
+static void check_drained(struct reactor *r)
+{
+	if (!r->draining || r->conns.count > 0 || !r->drained)
+		return;
+
+	void (*done)(void *ctx) = r->drained;
+
+	r->drained = NULL;
+	done(r->drained_ctx);
+}
+
+static void on_conn_end(struct conn *c, enum close_by by)
+{
+	struct reactor *r = reactor_of(c);
+
+	uplink_end(c, by);
+	slots_del(&r->conns, c->pc.id);
+	board_add(&r->o.board->closed, 1);
+	check_drained(r);
+}
+
+static void on_conn_free(struct conn *c)
+{
+	struct reactor *r = reactor_of(c);
+
+	pool_put(&r->conn_pool, c);
+}
+
+static void drain_conn(struct reactor *r, struct conn *c)
+{
+	c->pc.draining = true;
+	/* An idle HTTP connection that is closed may have a request on its way: that is acceptable only when the server ends. */
+	if (r->drain_now && (c->pc.proto->stateful || (c->pc.phase == PHASE_IDLE && list_empty(&c->pc.streams))))
+		conn_finish(c, CLOSE_SHUTDOWN);
+}
+
+static void accept_conn(struct reactor *r, int fd, const struct port *port, const struct sock_peer *peer)
+{
+	struct conn *c = pool_get(&r->conn_pool);
+
+	memset(c, 0, sizeof *c);
+	if (conn_open(c, &r->owner, fd, r->settings, &r->settings->ports[port->index], peer, &uplink_sink) < 0) {
+		pool_put(&r->conn_pool, c);
+		close(fd);
+		board_add(&r->o.board->refused, 1);
+		return;
+	}
+	board_add(&r->o.board->accepted, 1);
+	c->pc.id = slots_add(&r->conns, c);
+	if (c->pc.id == 0) {
+		board_add(&r->o.board->refused, 1);
+		board_add(&r->o.board->closed, 1);
+		conn_drop(c);
+		return;
+	}
+	uplink_open(c);
+	if (r->draining)
+		drain_conn(r, c);
+	conn_start(c);
+}
+
+/* ---- the turn ------------------------------------------------------------------------------------------------------------- */
+
+static void flush_dirty(struct reactor *r)
+{
+	struct list now;
+
+	/* What writing makes dirty again (the next pipelined request was refused, say) waits for the next turn. */
+	list_init(&now);
+	list_move_all(&now, &r->owner.dirty);
+	for (struct list *it; (it = list_first(&now));)
+		conn_flush(LS_CONTAINER_OF(it, struct conn, dirty));
+}
+
+/* The sleep protocol (docs/internals/ipc.md): say that we sleep, then look once more. */
+static bool fall_asleep(struct reactor *r)
+{
+	_Atomic uint32_t *asleep = &r->o.board->asleep;
+
+	atomic_store_explicit(asleep, 1, memory_order_relaxed);
+	atomic_thread_fence(memory_order_seq_cst); /* pairs with ring_publish() in the workers */
+	if (uplink_may_sleep(r))
+		return true;
+	atomic_store_explicit(asleep, 0, memory_order_relaxed);
+	return false;
+}
+
+static bool before_sleep(void *ctx)
+{
+	struct reactor *r = ctx;
+	bool more = uplink_turn(r);
+
+	uplink_fail_doomed(r);
+	flush_dirty(r);
+	uplink_flush(r);
+	board_add(&r->o.board->turns, 1);
+	return !fall_asleep(r) || more || !list_empty(&r->owner.dirty) || !list_empty(&r->doomed);
+}
+
+static void after_wake(void *ctx)
+{
+	struct reactor *r = ctx;
+
+	if (atomic_load_explicit(&r->o.board->asleep, memory_order_relaxed))
+		atomic_store_explicit(&r->o.board->asleep, 0, memory_order_relaxed);
+}
+
+static void on_bell(struct watch *w, int events LS_UNUSED)
+{
+	struct reactor *r = LS_CONTAINER_OF(w, struct reactor, bell);
+
+	after_wake(r);
+	bell_drain(w->fd);
+}
+
+/* ---- calls from other threads ------------------------------------------------------------------------------------------------ */
+
+struct call {
+	struct post post;
+	struct reactor *reactor;
+	void (*fn)(struct call *call);
+	int fd;
+	unsigned slot;
+	uint64_t generation;
+	bool flag;
+	const struct port *port;
+	const struct settings *settings;
+	struct chan *chan;
+	struct sock_peer peer;
+	void (*done)(void *ctx);
+	void *ctx;
+};
+
+static void run_call(struct post *post)
+{
+	struct call *call = LS_CONTAINER_OF(post, struct call, post);
+
+	call->fn(call);
+	if (call->done)
+		call->done(call->ctx);
+	free(call);
+}
+
+/* BASE has one thread: the call is made at once. */
+static void post_call(struct reactor *r, const struct call *call)
+{
+	struct call *copy = xalloc(sizeof *copy);
+
+	*copy = *call;
+	copy->reactor = r;
+	copy->post.fn = run_call;
+	if (r->threaded)
+		mailbox_post(&r->mailbox, &copy->post);
+	else
+		run_call(&copy->post);
+}
+
+static void do_give(struct call *call)
+{
+	accept_conn(call->reactor, call->fd, call->port, &call->peer);
+}
+
+void reactor_give(struct reactor *r, int fd, const struct port *port, const struct sock_peer *peer)
+{
+	post_call(r, &(struct call){ .fn = do_give, .fd = fd, .port = port, .peer = *peer });
+}
+
+static uint64_t longest_frame(const struct settings *s)
+{
+	uint64_t longest = 1 << 20;
+
+	for (unsigned i = 0; i < s->n_ports; i++)
+		longest = LS_MAX(longest, s->ports[i].package_max_length);
+	return longest + 4096;
+}
+
+static void do_attach(struct call *call)
+{
+	struct reactor *r = call->reactor;
+	struct board_worker *board = chan_board(call->chan);
+	struct link *line = link_ring_new(&(struct link_ring_opts){
+		.tx = chan_tx(call->chan, r->o.id),
+		.rx = chan_rx(call->chan, r->o.id),
+		.peer_bell = call->chan->bell,
+		.peer_asleep = &board->asleep,
+		.receives = FRAME_UP,
+		.backlog_max = r->settings->link_backlog_size,
+		.whole_max = longest_frame(r->settings),
+	});
+
+	uplink_attach(r, call->slot, call->generation, line, board);
+}
+
+void reactor_attach(struct reactor *r, unsigned slot, uint64_t generation, struct chan *chan, void (*done)(void *ctx),
+		    void *ctx)
+{
+	post_call(r, &(struct call){ .fn = do_attach, .slot = slot, .generation = generation, .chan = chan, .done = done,
+				     .ctx = ctx });
+}
+
+void reactor_attach_link(struct reactor *r, unsigned slot, uint64_t generation, struct link *link)
+{
+	uplink_attach(r, slot, generation, link, NULL);
+}
+
+static void do_gone(struct call *call)
+{
+	uplink_gone(call->reactor, call->slot, call->generation);
+}
+
+void reactor_gone(struct reactor *r, unsigned slot, uint64_t generation, void (*done)(void *ctx), void *ctx)
+{
+	post_call(r, &(struct call){ .fn = do_gone, .slot = slot, .generation = generation, .done = done, .ctx = ctx });
+}
+
+static void do_slot_failed(struct call *call)
+{
+	uplink_set_failed(call->reactor, call->slot, call->flag);
+}
+
+void reactor_slot_failed(struct reactor *r, unsigned slot, bool failed)
+{
+	post_call(r, &(struct call){ .fn = do_slot_failed, .slot = slot, .flag = failed });
+}
+
+static void do_drain(struct call *call)
+{
+	struct reactor *r = call->reactor;
+	uint32_t cursor = 0;
+
+	r->draining = true;
+	r->drain_now |= call->flag;
+	r->drained = call->done;
+	r->drained_ctx = call->ctx;
+	call->done = NULL; /* called when the last connection has ended */
+	reactor_unlisten(r);
+	for (struct conn *c; (c = slots_next(&r->conns, &cursor));)
+		drain_conn(r, c);
+	check_drained(r);
+}
+
+void reactor_drain(struct reactor *r, bool now, void (*done)(void *ctx), void *ctx)
+{
+	post_call(r, &(struct call){ .fn = do_drain, .flag = now, .done = done, .ctx = ctx });
+}
+
+static void do_reconfigure(struct call *call)
+{
+	struct reactor *r = call->reactor;
+	uint32_t cursor = 0;
+
+	/* Present connections keep their limits until they look at them next; the old settings may then be freed. */
+	for (struct conn *c; (c = slots_next(&r->conns, &cursor));) {
+		c->pc.port = &call->settings->ports[c->pc.port->index];
+		c->pc.settings = call->settings;
+	}
+	r->settings = call->settings;
+}
+
+void reactor_reconfigure(struct reactor *r, const struct settings *settings, void (*done)(void *ctx), void *ctx)
+{
+	post_call(r, &(struct call){ .fn = do_reconfigure, .settings = settings, .done = done, .ctx = ctx });
+}
+
+static void do_access_log(struct call *call)
+{
+	struct reactor *r = call->reactor;
+
+	if (r->access)
+		access_log_reopen(r->access, call->fd);
+	else if (call->fd >= 0)
+		r->access = access_log_new(r->loop, call->fd, r->settings);
+}
+
+void reactor_access_log(struct reactor *r, int fd, void (*done)(void *ctx), void *ctx)
+{
+	post_call(r, &(struct call){ .fn = do_access_log, .fd = fd, .done = done, .ctx = ctx });
+}
+
+/* ---- listeners (BASE) ---------------------------------------------------------------------------------------------------------- */
+
+static void on_accept(void *ctx, int fd, const struct port *port, const struct sock_peer *peer)
+{
+	accept_conn(ctx, fd, port, peer);
+}
+
+static bool may_accept(void *ctx)
+{
+	const struct reactor *r = ctx;
+	uint64_t workers = LS_MAX(r->settings->worker_num, (uint64_t)1);
+
+	/* Each worker holds its share of the limit, since none sees the others' connections. */
+	return r->conns.count < (r->settings->max_connection + workers - 1) / workers;
+}
+
+static void on_refused(void *ctx)
+{
+	struct reactor *r = ctx;
+
+	board_add(&r->o.board->refused, 1);
+}
+
+int reactor_listen(struct reactor *r, int fd, const struct port *port, struct err *err)
+{
+	struct listener_opts o = {
+		.loop = r->loop,
+		.fd = fd,
+		.port = port,
+		.on_accept = on_accept,
+		.may_accept = may_accept,
+		.on_refused = on_refused,
+		.ctx = r,
+	};
+
+	if (r->n_listeners == LS_COUNT(r->listeners))
+		return err_set(err, -EMFILE, "more than %zu listeners", LS_COUNT(r->listeners));
+
+	struct listener *l = listener_open(&o, err);
+
+	if (!l)
+		return err ? err->code : -ENOMEM;
+	r->listeners[r->n_listeners++] = l;
+	return 0;
+}
+
+void reactor_unlisten(struct reactor *r)
+{
+	while (r->n_listeners > 0)
+		listener_close(r->listeners[--r->n_listeners]);
+}
+
+/* ---- life ------------------------------------------------------------------------------------------------------------------------- */
+
+static int init(struct reactor *r, struct loop *loop, const struct reactor_opts *opts)
+{
+	r->o = *opts;
+	r->settings = opts->settings;
+	r->loop = loop;
+	r->conn_pool = (struct pool){ .size = sizeof(struct conn), .keep = CONNS_KEPT };
+	slots_init(&r->conns, (uint8_t)opts->id, opts->first_generation);
+	uplink_init(r);
+	r->owner = (struct conn_owner){
+		.loop = loop,
+		.read_buf = xalloc(READ_CAP),
+		.read_cap = READ_CAP,
+		.board = opts->board,
+		.may_read = uplink_may_read,
+		.on_sent = uplink_ack,
+		.on_end = on_conn_end,
+		.on_free = on_conn_free,
+	};
+	list_init(&r->owner.dirty);
+	r->hook = (struct loop_hook){ .before_sleep = before_sleep, .after_wake = after_wake, .ctx = r };
+	list_init(&r->hook.link);
+	loop_add_hook(loop, &r->hook);
+	if (opts->access_log >= 0)
+		r->access = access_log_new(loop, opts->access_log, opts->settings);
+	if (opts->bell < 0)
+		return 0;
+
+	int got = watch_open(&r->bell, loop, opts->bell, on_bell);
+
+	if (got == 0)
+		watch_set(&r->bell, WATCH_READ);
+	return got;
+}
+
+static void fini(struct reactor *r)
+{
+	uint32_t cursor = 0;
+
+	reactor_unlisten(r);
+	for (struct conn *c; (c = slots_next(&r->conns, &cursor));)
+		conn_kill(c, CLOSE_BY_SERVER, CLOSE_SHUTDOWN);
+	uplink_flush(r);
+	loop_del_hook(r->loop, &r->hook);
+	access_log_free(r->access);
+	if (r->o.bell >= 0)
+		watch_release(&r->bell, NULL);
+	uplink_fini(r);
+}
+
+static void free_all(struct reactor *r)
+{
+	slots_fini(&r->conns);
+	pool_trim(&r->conn_pool);
+	free(r->owner.read_buf);
+	free(r);
+}
+
+struct reactor *reactor_new(struct loop *loop, const struct reactor_opts *opts, struct err *err)
+{
+	struct reactor *r = xzalloc(sizeof *r);
+	int got = init(r, loop, opts);
+
+	if (got < 0) {
+		err_set(err, got, "reactor %u cannot start: %s", opts->id, strerror(-got));
+		fini(r);
+		free_all(r);
+		return NULL;
+	}
+	return r;
+}
+
+static void *run_thread(void *arg)
+{
+	struct reactor *r = arg;
+
+	sig_block_all();
+	log_identity("reactor", (int)r->o.id);
+	loop_run(r->loop);
+	fini(r);
+	loop_fini(&r->own_loop);
+	chain_trim();
+	buf_trim();
+	stream_trim();
+	return NULL;
+}
+
+struct reactor *reactor_start(const struct reactor_opts *opts, struct err *err)
+{
+	struct reactor *r = xzalloc(sizeof *r);
+	int got = loop_init(&r->own_loop);
+
+	if (got == 0)
+		got = mailbox_open(&r->mailbox, &r->own_loop);
+	if (got == 0)
+		got = init(r, &r->own_loop, opts);
+	r->threaded = true;
+	if (got == 0)
+		got = -pthread_create(&r->thread, NULL, run_thread, r);
+	if (got < 0) {
+		err_set(err, got, "reactor thread %u cannot start: %s", opts->id, strerror(-got));
+		return NULL; /* the master gives up: what was made ends with it */
+	}
+	return r;
+}
+
+static void do_stop(struct call *call)
+{
+	struct reactor *r = call->reactor;
+
+	mailbox_close(&r->mailbox);
+	loop_stop(r->loop);
+}
+
+void reactor_stop(struct reactor *r)
+{
+	if (!r)
+		return;
+	if (r->threaded) {
+		post_call(r, &(struct call){ .fn = do_stop });
+		pthread_join(r->thread, NULL);
+	} else {
+		fini(r);
+		loop_turn(r->loop); /* connections are freed by their close callbacks, which still need us */
+	}
+	free_all(r);
+}

@@ -1,0 +1,63 @@
+/* Sockets: addresses, listeners, options. */
+#pragma once
+
+#include "base/err.h"
+#include "base/str.h"
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+enum { SOCK_TEXT_MAX = 128 };
+
+struct sock_addr {
+	union {
+		struct sockaddr sa;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+		struct sockaddr_un un;
+		struct sockaddr_storage storage;
+	};
+	socklen_t len;
+};
+
+/* What a peer's address takes where there are many: 20 bytes. */
+struct sock_peer {
+	uint8_t ip[16]; /* IPv4 in the first four */
+	uint16_t port;  /* host order */
+	uint8_t family; /* AF_INET, AF_INET6, AF_UNIX; 0: unknown */
+	uint8_t unused;
+};
+
+/* `host` is a numeric IPv4 or IPv6 address (brackets allowed), "*" or "" for every IPv4 address, or "unix:/path" or a
+ * path that begins with '/', where `port` is ignored.  Names are not resolved: a listener's address is a fact. */
+int sock_parse(const char *host, uint16_t port, struct sock_addr *out, struct err *err);
+/* "127.0.0.1:80", "[::1]:80", "unix:/path". Returns `out`, of SOCK_TEXT_MAX bytes. */
+const char *sock_text(const struct sock_addr *addr, char *out);
+/* Only the address: "127.0.0.1", "::1" (IPv4-mapped ones as IPv4), "unix:". */
+const char *sock_peer_text(const struct sock_peer *peer, char *out);
+struct sock_peer sock_peer_of(const struct sock_addr *addr);
+
+struct sock_listen_opts {
+	int backlog;
+	bool reuse_port;
+	bool nodelay; /* inherited by accepted sockets */
+	bool keepalive;
+	int keepidle; /* seconds; 0: the kernel's */
+	int keepinterval;
+	int keepcount;
+};
+
+/* Binds and listens; non-blocking, close-on-exec.  A unix path that a dead server left behind is removed; one that is
+ * answered is an error, as is a path that is not a socket.  Returns the descriptor; on return `addr` holds what was
+ * bound, so port 0 becomes the real one. */
+int sock_listen(struct sock_addr *addr, const struct sock_listen_opts *opts, struct err *err);
+/* Accepts one: non-blocking, close-on-exec; `peer` is filled.  Descriptor, or -EAGAIN, -EMFILE, … */
+int sock_accept(int fd, struct sock_peer *peer);
+/* Blocking connect to a unix stream socket; descriptor or negative errno. */
+int sock_connect_unix(const char *path);
+/* For bench and tests: connects (blocking) to addr. */
+int sock_connect(const struct sock_addr *addr);
+int sock_set_nodelay(int fd, bool on);

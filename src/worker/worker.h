@@ -1,0 +1,45 @@
+/* The runtime of a worker process: one Lua state, its handlers, and links to reactors.  One thread.
+ *
+ * worker_new() → worker_load() → worker_attach() for each reactor → worker_ready() → frames → worker_drain() → on_drained →
+ * worker_free().
+ */
+#pragma once
+
+#include "conf/settings.h"
+#include "ipc/board.h"
+#include "ipc/link.h"
+#include "loop/loop.h"
+#include "lua/image.h"
+
+struct worker;
+
+struct worker_opts {
+	struct loop *loop;
+	const struct settings *settings;
+	struct image *image;
+	unsigned slot;
+	uint64_t generation;
+	struct board_worker *board;
+	pid_t master_pid;
+	pid_t manager_pid;
+	/* max_request is reached: the supervisor should replace this process. */
+	void (*on_retire)(void *ctx);
+	/* Drained: no request, no coroutine, nothing queued; or the deadline has passed. */
+	void (*on_drained)(void *ctx);
+	void *ctx;
+};
+
+struct worker *worker_new(const struct worker_opts *opts);
+/* Makes the Lua state with `modules` (api/modules.c), runs the app script from the image, resolves handlers, runs
+ * worker_start, and, if `selftest`, the selftest handler.  The error's text has file, line and traceback.
+ * `done` is called once the hooks have ended (they may wait), with err->code 0 or negative. */
+struct lua_module;
+void worker_load(struct worker *w, const struct lua_module *modules, bool selftest,
+		 void (*done)(void *ctx, const struct err *err), void *ctx);
+/* The link to reactor `reactor`, taken. */
+void worker_attach(struct worker *w, unsigned reactor, struct link *link);
+/* Takes nothing new once all reactors said BYE; runs worker_exit while work is left; on_drained at the latest after
+ * `wait_ms` (0: at once). */
+void worker_drain(struct worker *w, uint64_t wait_ms);
+/* Runs worker_stop, closes the Lua state and the links. */
+void worker_free(struct worker *w);

@@ -1,0 +1,116 @@
+package Test::Luaserv;
+
+# End-to-end tests of luaserv: blocks in the manner of Test::Nginx (run_tests) and plain Perl (matrix, start_server).
+# The sections are explained in docs/internals/tests.md; the environment in t/README.md.
+
+use v5.36;
+use Exporter ();
+use feature ();
+use Test::More;
+use Test::LongString max => 300;
+use Test::Luaserv::Block ();
+use Test::Luaserv::Client ();
+use Test::Luaserv::Leak ();
+use Test::Luaserv::Server ();
+use Test::Luaserv::Util qw(seconds now wait_for slurp spew append_file alive descendants test_modes repo_root build_dir
+	server_binary list_of);
+
+our @ISA = 'Exporter';
+our @EXPORT = (
+	qw(run_tests matrix start_server new_server),
+	qw(seconds now wait_for slurp spew append_file alive descendants test_modes repo_root server_binary),
+	qw(ok is isnt like unlike is_deeply cmp_ok pass fail diag note explain plan subtest done_testing is_string),
+);
+
+# Every test file has strict, warnings, say and signatures.
+sub import ($class, @names) {
+	strict->import;
+	warnings->import;
+	feature->import(':5.36');
+	$SIG{PIPE} = 'IGNORE';
+	$SIG{$_} = sub { exit 1 } for qw(INT TERM); # so that END stops the servers
+	binmode $_, ':utf8' for *STDOUT, *STDERR, Test::More->builder->output, Test::More->builder->failure_output;
+	return $class->export_to_level(1, $class, @names);
+}
+
+if (!-x server_binary()) {
+	plan(skip_all => 'There is no ' . server_binary() . '; build it or set LUASERV_BIN.');
+}
+
+# ---- plain Perl ------------------------------------------------------------------------------------------------------------
+
+my ($mode, @servers);
+
+# matrix 'what is proven' => sub ($mode) {…}: a subtest in each mode.
+# matrix 'what is proven', process => 'why only there', sub {…}
+sub matrix ($name, @rest) {
+	my $code = pop @rest;
+	my ($only, $reason) = @rest;
+
+	die "\"$name\" does not say why it runs in $only mode only.\n" if defined $only && !defined $reason;
+	for my $one (test_modes()) {
+		if (defined $only && $one ne $only) {
+			Test::More->builder->skip("$name [$one]: $reason") if !grep { $_ eq $only } test_modes();
+			next;
+		}
+		subtest "$name [$one]" => sub {
+			$mode = $one;
+			eval { $code->($one); 1 } or fail("it went on to the end") || diag($@);
+			finish_server($_) for splice @servers;
+		};
+	}
+	return;
+}
+
+sub new_server (%o) {
+	my $server = Test::Luaserv::Server->new(mode => $mode // 'process', %o);
+	push @servers, $server;
+	return $server;
+}
+
+# start_server(app => text, settings => {…}, files => {…}): a server that serves, or the test dies saying why not.
+sub start_server (%o) {
+	my $server = new_server(mode => $o{mode} // $mode // 'process');
+	$server->start(%o) or die 'The server did not start: ' . $server->complaint . "\n";
+	return $server;
+}
+
+sub finish_server ($server) {
+	$server->stop if $server->is_running;
+	my @problems = $server->problems;
+	is("@problems", '', 'nothing crashed, nobody complains') or diag(map { "$_\n" } @problems);
+	if (Test::More->builder->is_passing) {
+		$server->remove;
+	} else {
+		diag('Logs: ' . $server->root . '/logs');
+	}
+	return;
+}
+
+# ---- blocks ----------------------------------------------------------------------------------------------------------------
+
+# Runs every block of the file's DATA in every mode, then ends the test.
+sub run_tests {
+	my @blocks = Test::Luaserv::Block->read_all(\*main::DATA);
+	my $ran = 0;
+
+	for my $one (test_modes()) {
+		$mode = $one;
+		my $server = new_server();
+		for my $i (0 .. $#blocks) {
+			my $block = $blocks[$i];
+			next if !$block->runs_in($one);
+			$ran++;
+			my $last = $i == $#blocks || $blocks[ $i + 1 ]->has('app') || $blocks[ $i + 1 ]->has('must_die');
+			subtest $block->name . " [$one]" => sub { $block->run($server, $last) };
+		}
+		$server->stop if $server->is_running;
+		$server->remove if Test::More->builder->is_passing;
+		@servers = ();
+	}
+	Test::More->builder->skip('no block runs in these modes') if !$ran;
+	done_testing() if !Test::More->builder->has_plan;
+	return;
+}
+
+1;

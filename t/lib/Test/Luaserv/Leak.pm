@@ -1,0 +1,46 @@
+package Test::Luaserv::Leak;
+
+# LUASERV_TEST_LEAK=1: repeats a block's client and fails when memory, descriptors or coroutines grow with it.
+
+use v5.36;
+use Test::More;
+use Test::Luaserv::Util qw(slurp descendants wait_for);
+
+my $repeats = $ENV{LUASERV_TEST_LEAK_REPEATS} || 50;
+
+sub sample ($server) {
+	my %sum = (fds => 0, resident => 0, coroutines => 0, lua => 0);
+
+	wait_for(sub { ($server->status || {})->{connections} == 0 }, 2);
+	for my $pid ($server->pid, descendants($server->pid)) {
+		$sum{fds} += () = glob "/proc/$pid/fd/*";
+		$sum{resident} += $1 if slurp("/proc/$pid/status") =~ /^VmRSS:\s+(\d+)/m;
+	}
+	for my $worker (@{ ($server->status || {})->{workers} || [] }) {
+		$sum{coroutines} += $worker->{coroutines};
+		$sum{lua} += $worker->{lua_bytes};
+	}
+	return \%sum;
+}
+
+sub check ($server, $client) {
+	my @samples;
+
+	# The client's own comparisons would bury the verdict.
+	subtest 'repeated' => sub {
+		for my $round (0 .. 3) {
+			$client->() for 1 .. $repeats;
+			push @samples, sample($server) if $round; # round 0 warms up
+		}
+	};
+	my ($first, $middle, $final) = @samples;
+	is($final->{fds}, $first->{fds}, 'no descriptor leaks');
+	is($final->{coroutines}, $first->{coroutines}, 'no coroutine leaks');
+	for my $what (qw(resident lua)) {
+		my $grows = $middle->{$what} > $first->{$what} * 1.01 && $final->{$what} > $middle->{$what} * 1.01;
+		ok(!$grows, "$what memory does not grow") or diag(join ' → ', map { $_->{$what} } @samples);
+	}
+	return;
+}
+
+1;
