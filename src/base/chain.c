@@ -161,21 +161,15 @@ int chain_append(struct chain *c, struct str bytes)
 {
 	size_t packed = LS_MIN(bytes.len, tail_room(c->last));
 	struct chain more;
+	int r = copy_to_segments(str_skip(bytes, packed), next_class(c), &more);
 
-	if (bytes.len == 0)
-		return 0;
-	if (packed < bytes.len) {
-		int r = copy_to_segments(str_skip(bytes, packed), next_class(c), &more);
-
-		if (r < 0)
-			return r;
-	}
+	if (r < 0)
+		return r;
 	if (packed) {
 		put(c->last, str_take(bytes, packed));
 		c->bytes += packed;
 	}
-	if (packed < bytes.len)
-		chain_move(c, &more);
+	chain_move(c, &more);
 	return 0;
 }
 

@@ -7,12 +7,10 @@
 
 enum { CAP_MIN = 16 };
 
-/* Keys are counters and packed ids: the product spreads the low bits, the shift brings the high ones down. */
+/* Fibonacci hashing: all bits of the key, a counter or a packed id, reach the upper bits of the product. */
 static inline size_t home_of(const struct map *m, uint64_t key)
 {
-	uint64_t h = key * 0x9e3779b97f4a7c15u;
-
-	return (size_t)(h ^ h >> 32) & (m->cap - 1);
+	return (size_t)(key * 0x9e3779b97f4a7c15u >> (64 - __builtin_ctzll(m->cap)));
 }
 
 /* The entry with the key, or the free one where it would go.  There is always a free one. */

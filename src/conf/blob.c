@@ -304,9 +304,9 @@ static const struct line_kind {
 	const char *word;
 	int (*read)(struct thaw *t, struct str rest); /* 0 or positive: fine */
 } line_kinds[] = {
-	{ "server", read_server_row },   { "template", read_template_row },     { "port", read_port },
-	{ "own", read_own_row },         { "inherited", read_inherited_row },   { "address", read_address },
-	{ "directory", read_directory }, { "script", read_script },             { "generation", read_generation },
+	{ "server", read_server_row },   { "template", read_template_row },   { "port", read_port },
+	{ "own", read_own_row },         { "inherited", read_inherited_row }, { "address", read_address },
+	{ "directory", read_directory }, { "script", read_script },           { "generation", read_generation },
 	{ "events", read_events },
 };
 
@@ -355,8 +355,6 @@ int settings_thaw(struct settings *s, struct str blob, struct err *err)
 			settings_fini(s);
 			return r;
 		}
-		if (!body.p)
-			break;
 	}
 	return 0;
 }

@@ -32,15 +32,15 @@ static int check_ring_size(const struct settings *s, struct err *err)
 	if (up == s->ring_size)
 		return 0;
 	return err_set(err, -EINVAL, "ring_size is %s, but it must be a power of two; %s is the next",
-		       value_print(row, &s->ring_size, size, sizeof size), value_print(row, &up, next, sizeof next));
+	               value_print(row, &s->ring_size, size, sizeof size), value_print(row, &up, next, sizeof next));
 }
 
 static int check_base_workers(const struct settings *s, struct err *err)
 {
 	if (s->mode != MODE_BASE || s->worker_num <= SETTINGS_BASE_WORKERS_MAX)
 		return 0;
-	return err_set(err, -EINVAL, "worker_num is %" PRIu64 ", but mode base can have %d workers at most", s->worker_num,
-		       SETTINGS_BASE_WORKERS_MAX);
+	return err_set(err, -EINVAL, "worker_num is %" PRIu64 ", but mode base can have %d workers at most",
+	               s->worker_num, SETTINGS_BASE_WORKERS_MAX);
 }
 
 static bool same_address(const struct port *a, const struct port *b)
@@ -63,7 +63,7 @@ static int check_distinct_ports(const struct settings *s, struct err *err)
 		for (unsigned k = 0; k < i; k++)
 			if (same_address(&s->ports[i], &s->ports[k]))
 				return err_set(err, -EINVAL, "%s of %s is opened twice",
-					       settings_port_text(&s->ports[i], name), s->ports[i].host);
+				               settings_port_text(&s->ports[i], name), s->ports[i].host);
 	return 0;
 }
 
@@ -78,10 +78,11 @@ static int check_address(const struct settings *s, const struct port *p, struct 
 	if (r < 0)
 		return err ? err_wrap(err, "%s", name) : r;
 	if (p->type == PORT_TCP6 && addr.sa.sa_family != AF_INET6)
-		return err_set(err, -EINVAL, "%s is of type tcp6, but its host \"%s\" is not an IPv6 address", name, p->host);
+		return err_set(err, -EINVAL, "%s is of type tcp6, but its host \"%s\" is not an IPv6 address", name,
+		               p->host);
 	if ((p->type == PORT_UNIX) != (addr.sa.sa_family == AF_UNIX))
 		return err_set(err, -EINVAL, "%s is of type %s, but its host is \"%s\"", name,
-			       p->type == PORT_UNIX ? "unix" : "tcp", p->host);
+		               p->type == PORT_UNIX ? "unix" : "tcp", p->host);
 	return 0;
 }
 
@@ -110,9 +111,9 @@ static int check_protocol(const struct settings *s, const struct port *p, struct
 		settings_port_text(p, name);
 		if (other)
 			return err_set(err, -EINVAL, "%s: %s and %s are both on, but a port speaks one protocol", name,
-				       other, open_names[i].name);
+			               other, open_names[i].name);
 		return err_set(err, -EINVAL, "%s: protocol is %s, but %s is on; say one of the two", name,
-			       protocol_name(p, protocol, sizeof protocol), open_names[i].name);
+		               protocol_name(p, protocol, sizeof protocol), open_names[i].name);
 	}
 	return 0;
 }
@@ -126,8 +127,8 @@ static int check_handler(const struct settings *s, const struct port *p, struct 
 	if (has_event(p, needed))
 		return 0;
 	return err_set(err, -EINVAL, "%s speaks %s, but the script registers no \"%s\" handler",
-		       settings_port_text(p, name), protocol_name(p, protocol, sizeof protocol),
-		       settings_event_name((int)needed));
+	               settings_port_text(p, name), protocol_name(p, protocol, sizeof protocol),
+	               settings_event_name((int)needed));
 }
 
 /* Where messages of one connection go to any worker, connect and close could arrive out of order with them.  Swoole
@@ -141,12 +142,13 @@ static int check_dispatch_events(const struct settings *s, const struct port *p,
 		return 0;
 	if (!has_event(p, event))
 		return 0;
-	return err_set(err, -EINVAL,
-		       "%s has a \"%s\" handler, but with dispatch_mode %s the events of one connection go to several workers,"
-		       " so there is no \"%s\" event; use dispatch_mode fixed or take the handler out",
-		       settings_port_text(p, name), settings_event_name((int)event),
-		       value_print(&settings_rows[SETTING_dispatch_mode], &s->dispatch_mode, mode, sizeof mode),
-		       settings_event_name((int)event));
+	return err_set(
+		err, -EINVAL,
+		"%s has a \"%s\" handler, but with dispatch_mode %s the events of one connection go to several workers,"
+		" so there is no \"%s\" event; use dispatch_mode fixed or take the handler out",
+		settings_port_text(p, name), settings_event_name((int)event),
+		value_print(&settings_rows[SETTING_dispatch_mode], &s->dispatch_mode, mode, sizeof mode),
+		settings_event_name((int)event));
 }
 
 static int check_eof(const struct settings *s, const struct port *p, struct err *err)
@@ -157,8 +159,9 @@ static int check_eof(const struct settings *s, const struct port *p, struct err 
 	if (p->protocol != PROTOCOL_EOF || p->package_eof.len <= p->package_max_length)
 		return 0;
 	return err_set(err, -EINVAL,
-		       "%s: package_eof has %zu bytes, but package_max_length is only %" PRIu64 ", so no message would fit",
-		       settings_port_text(p, name), p->package_eof.len, p->package_max_length);
+	               "%s: package_eof has %zu bytes, but package_max_length is only %" PRIu64
+	               ", so no message would fit",
+	               settings_port_text(p, name), p->package_eof.len, p->package_max_length);
 }
 
 static int check_length(const struct settings *s, const struct port *p, struct err *err)
@@ -173,13 +176,13 @@ static int check_length(const struct settings *s, const struct port *p, struct e
 	settings_port_text(p, name);
 	if (end > p->package_max_length)
 		return err_set(err, -EINVAL,
-			       "%s: the length field is %u bytes at package_length_offset %" PRIu64 " and ends at %" PRIu64
-			       ", but package_max_length is only %" PRIu64,
-			       name, size, p->package_length_offset, end, p->package_max_length);
+		               "%s: the length field is %u bytes at package_length_offset %" PRIu64
+		               " and ends at %" PRIu64 ", but package_max_length is only %" PRIu64,
+		               name, size, p->package_length_offset, end, p->package_max_length);
 	if (p->package_body_offset > p->package_max_length)
 		return err_set(err, -EINVAL,
-			       "%s: package_body_offset is %" PRIu64 ", but package_max_length is only %" PRIu64, name,
-			       p->package_body_offset, p->package_max_length);
+		               "%s: package_body_offset is %" PRIu64 ", but package_max_length is only %" PRIu64, name,
+		               p->package_body_offset, p->package_max_length);
 	return 0;
 }
 
@@ -191,9 +194,10 @@ static int check_http_head(const struct settings *s, const struct port *p, struc
 	if (p->protocol != PROTOCOL_HTTP || p->http_max_target_size <= p->http_max_header_size)
 		return 0;
 	return err_set(err, -EINVAL,
-		       "%s: http_max_target_size is %" PRIu64 ", but the target is part of the head, and http_max_header_size is"
-		       " only %" PRIu64,
-		       settings_port_text(p, name), p->http_max_target_size, p->http_max_header_size);
+	               "%s: http_max_target_size is %" PRIu64
+	               ", but the target is part of the head, and http_max_header_size is"
+	               " only %" PRIu64,
+	               settings_port_text(p, name), p->http_max_target_size, p->http_max_header_size);
 }
 
 static int (*const server_rules[])(const struct settings *s, struct err *err) = {
@@ -204,13 +208,7 @@ static int (*const server_rules[])(const struct settings *s, struct err *err) = 
 };
 
 static int (*const port_rules[])(const struct settings *s, const struct port *p, struct err *err) = {
-	check_address,
-	check_protocol,
-	check_handler,
-	check_dispatch_events,
-	check_eof,
-	check_length,
-	check_http_head,
+	check_address, check_protocol, check_handler, check_dispatch_events, check_eof, check_length, check_http_head,
 };
 
 int settings_check(const struct settings *s, struct err *err)

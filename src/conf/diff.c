@@ -30,7 +30,7 @@ static void note(struct diff *d, const char *what, const char *from, const char 
 	if (++d->restarts > NAMED_MAX)
 		return;
 	len = snprintf(d->text + d->len, sizeof d->text - d->len, "%s%s (%.*s -> %.*s)", sep, what, SHOWN_MAX, from,
-		       SHOWN_MAX, to);
+	               SHOWN_MAX, to);
 	if (len > 0)
 		d->len = LS_MIN(d->len + (size_t)len, sizeof d->text - 1);
 }

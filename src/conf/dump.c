@@ -110,7 +110,7 @@ static void text_values(FILE *f, const struct settings *s, const struct port *p,
 
 		if (row->scope == scope)
 			fprintf(f, "%-24s %-20s %s\n", row->name, settings_text(s, p, row, text, sizeof text),
-				settings_layer_name(settings_layer_of(s, p, row)));
+			        settings_layer_name(settings_layer_of(s, p, row)));
 	}
 }
 
@@ -131,7 +131,7 @@ static void text_reference(FILE *f)
 
 	for (unsigned i = 0; i < SETTINGS_COUNT; i++)
 		fprintf(f, "%-24s %-8s %-10s %s\n", settings_rows[i].name, settings_rows[i].type,
-			value_print_default(&settings_rows[i], text, sizeof text), settings_rows[i].doc);
+		        value_print_default(&settings_rows[i], text, sizeof text), settings_rows[i].doc);
 }
 
 char *settings_dump(const struct settings *s, enum settings_dump format)
@@ -184,7 +184,7 @@ static void explain_value(FILE *f, const struct settings *s, const struct port *
 	char text[VALUE_TEXT_MAX], name[SETTINGS_PORT_TEXT_MAX];
 
 	fprintf(f, "%s = %s (from: %s)", row->name, settings_text(s, p, row, text, sizeof text),
-		settings_layer_name(settings_layer_of(s, p, row)));
+	        settings_layer_name(settings_layer_of(s, p, row)));
 	if (p)
 		fprintf(f, " on %s", settings_port_text(p, name));
 	fputc('\n', f);

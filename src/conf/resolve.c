@@ -28,7 +28,8 @@ static uint64_t auto_connections(const struct settings *s)
 static void resolve_counts(struct settings *s)
 {
 	uint64_t cpus = proc_cpu_count();
-	uint64_t most_workers = s->mode == MODE_BASE ? SETTINGS_BASE_WORKERS_MAX : settings_rows[SETTING_worker_num].max;
+	uint64_t most_workers =
+		s->mode == MODE_BASE ? SETTINGS_BASE_WORKERS_MAX : settings_rows[SETTING_worker_num].max;
 
 	if (s->worker_num == VALUE_AUTO)
 		s->worker_num = LS_MIN(cpus, most_workers);
@@ -52,14 +53,15 @@ static int make_absolute(const char *directory, const struct settings_row *row, 
 	if (relative.len == 0 || relative.p[0] == '/')
 		return 0;
 	if (!directory)
-		return err_set(err, -EINVAL, "%s is the relative path %s, but the directory it starts from is not known",
-			       row->name, *path);
+		return err_set(err, -EINVAL,
+		               "%s is the relative path %s, but the directory it starts from is not known", row->name,
+		               *path);
 	while (str_starts(relative, LS_STR("./")))
 		relative = str_skip(relative, 2);
 	len = snprintf(whole, sizeof whole, "%s/%.*s", directory, LS_STR_ARG(relative));
 	if (len < 0 || (size_t)len >= sizeof whole)
 		return err_set(err, -ENAMETOOLONG, "%s, made absolute, is longer than %d bytes", row->name,
-			       VALUE_LENGTH_MAX);
+		               VALUE_LENGTH_MAX);
 	free((void *)*path);
 	*path = xstrdup(whole);
 	return 0;
@@ -82,7 +84,7 @@ static int resolve_access_log(struct settings *s, struct err *err)
 	for (size_t i = 0; i < LS_COUNT(on); i++)
 		if (str_ieq(text, str_from(on[i])))
 			return err_set(err, -EINVAL, "access_log is \"%s\", but it must be a file, \"stdout\" or off",
-				       s->access_log);
+			               s->access_log);
 	if (str_eq(text, LS_STR("stdout")) || str_eq(text, LS_STR("stderr")))
 		return 0;
 	return make_absolute(s->directory, &settings_rows[SETTING_access_log], &s->access_log, err);

@@ -10,19 +10,27 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define DAY UINT64_C(86400000)         /* milliseconds */
-#define GIB UINT64_C(1073741824)       /* bytes */
+#define DAY UINT64_C(86400000)                /* milliseconds */
+#define GIB UINT64_C(1073741824)              /* bytes */
 #define UINT_BOUND UINT64_C(9007199254740991) /* 2^53 - 1: a Lua number holds it */
 
 enum { NAME_MAX_LENGTH = 63 };
 
 static const struct settings_names settings_modes[] = {
-	{ "process", MODE_PROCESS }, { "base", MODE_BASE }, { "single", MODE_SINGLE }, { NULL, 0 },
+	{ "process", MODE_PROCESS },
+	{ "base", MODE_BASE },
+	{ "single", MODE_SINGLE },
+	{ NULL, 0 },
 };
 
 static const struct settings_names settings_dispatch[] = {
-	{ "round", DISPATCH_ROUND }, { "1", DISPATCH_ROUND }, { "fixed", DISPATCH_FIXED }, { "2", DISPATCH_FIXED },
-	{ "idle", DISPATCH_IDLE },   { "3", DISPATCH_IDLE },  { NULL, 0 },
+	{ "round", DISPATCH_ROUND },
+	{ "1", DISPATCH_ROUND },
+	{ "fixed", DISPATCH_FIXED },
+	{ "2", DISPATCH_FIXED },
+	{ "idle", DISPATCH_IDLE },
+	{ "3", DISPATCH_IDLE },
+	{ NULL, 0 },
 };
 
 static const struct settings_names settings_log_levels[] = {
@@ -31,16 +39,20 @@ static const struct settings_names settings_log_levels[] = {
 };
 
 static const struct settings_names settings_access_formats[] = {
-	{ "combined", ACCESS_COMBINED }, { "json", ACCESS_JSON }, { NULL, 0 },
+	{ "combined", ACCESS_COMBINED },
+	{ "json", ACCESS_JSON },
+	{ NULL, 0 },
 };
 
 static const struct settings_names settings_worker_error[] = {
-	{ "keep", WORKER_ERROR_KEEP }, { "close", WORKER_ERROR_CLOSE }, { NULL, 0 },
+	{ "keep", WORKER_ERROR_KEEP },
+	{ "close", WORKER_ERROR_CLOSE },
+	{ NULL, 0 },
 };
 
 static const struct settings_names settings_protocols[] = {
-	{ "tcp", PROTOCOL_TCP }, { "raw", PROTOCOL_TCP }, { "eof", PROTOCOL_EOF }, { "length", PROTOCOL_LENGTH },
-	{ "http", PROTOCOL_HTTP }, { NULL, 0 },
+	{ "tcp", PROTOCOL_TCP },       { "raw", PROTOCOL_TCP },   { "eof", PROTOCOL_EOF },
+	{ "length", PROTOCOL_LENGTH }, { "http", PROTOCOL_HTTP }, { NULL, 0 },
 };
 
 static const struct settings_names settings_length_types[] = {
@@ -49,7 +61,9 @@ static const struct settings_names settings_length_types[] = {
 };
 
 static const struct settings_names settings_request_body[] = {
-	{ "buffer", REQUEST_BODY_BUFFER }, { "stream", REQUEST_BODY_STREAM }, { NULL, 0 },
+	{ "buffer", REQUEST_BODY_BUFFER },
+	{ "stream", REQUEST_BODY_STREAM },
+	{ NULL, 0 },
 };
 
 #define ROW_BOOL "bool", VALUE_BOOL, NULL
@@ -65,9 +79,17 @@ static const struct settings_names settings_request_body[] = {
 #define ROW_STRUCT_PORT struct port
 #define ROW(row_scope, row_name, row_def, row_min, row_max, row_reload, row_doc, row_type, row_kind, row_names) \
 	{ \
-		.name = #row_name, .type = row_type, .kind = row_kind, .scope = SETTINGS_##row_scope, \
-		.reload = RELOAD_##row_reload, .def = row_def, .min = row_min, .max = row_max, .doc = row_doc, \
-		.offset = offsetof(ROW_STRUCT_##row_scope, row_name), .names = row_names, \
+		.name = #row_name, \
+		.type = row_type, \
+		.kind = row_kind, \
+		.scope = SETTINGS_##row_scope, \
+		.reload = RELOAD_##row_reload, \
+		.def = row_def, \
+		.min = row_min, \
+		.max = row_max, \
+		.doc = row_doc, \
+		.offset = offsetof(ROW_STRUCT_##row_scope, row_name), \
+		.names = row_names, \
 	},
 #define ROW_EXPANDED(...) ROW(__VA_ARGS__)
 
@@ -138,7 +160,7 @@ void settings_fini(struct settings *s)
 }
 
 struct port *settings_add_port(struct settings *s, const char *host, uint16_t number, enum port_type type,
-			       struct err *err)
+                               struct err *err)
 {
 	struct port *p;
 
@@ -147,8 +169,8 @@ struct port *settings_add_port(struct settings *s, const char *host, uint16_t nu
 		return NULL;
 	}
 	if (strlen(host) >= sizeof p->host) {
-		err_set(err, -ENAMETOOLONG, "the host \"%.40s...\" of a port is %zu bytes long, but at most %zu fit", host,
-			strlen(host), sizeof p->host - 1);
+		err_set(err, -ENAMETOOLONG, "the host \"%.40s...\" of a port is %zu bytes long, but at most %zu fit",
+		        host, strlen(host), sizeof p->host - 1);
 		return NULL;
 	}
 	if (!s->ports)
@@ -244,7 +266,7 @@ static void inherit(struct port *p, struct port *template, unsigned i)
 }
 
 int settings_set(struct settings *s, struct port *port, const char *name, struct str text, enum settings_layer layer,
-		 struct err *err)
+                 struct err *err)
 {
 	const struct settings_row *row = settings_find(name);
 	union value ignored = { 0 };
@@ -297,7 +319,7 @@ const char *settings_layer_name(enum settings_layer layer)
 }
 
 const char *settings_text(const struct settings *s, const struct port *port, const struct settings_row *row, char *out,
-			  size_t cap)
+                          size_t cap)
 {
 	return value_print(row, settings_field(s, port, row), out, cap);
 }
@@ -339,7 +361,7 @@ static int read_variable(struct settings *s, const char *variable, struct err *e
 	meant = nearest(lower);
 	if (meant)
 		return err_set(err, -ENOENT, "environment variable LUASERV_%s names no setting; did you mean \"%s\"?",
-			       shown, meant->name);
+		               shown, meant->name);
 	return err_set(err, -ENOENT, "environment variable LUASERV_%s names no setting", shown);
 }
 

@@ -67,13 +67,13 @@ enum settings_event {
 struct port {
 	/* What listen() said. */
 	char host[SOCK_TEXT_MAX];
-	uint16_t number;      /* 0: the kernel chooses; `address` then tells */
+	uint16_t number; /* 0: the kernel chooses; `address` then tells */
 	enum port_type type;
-	uint64_t events;      /* 1 << enum settings_event: handlers this port has, the server's included */
+	uint64_t events;          /* 1 << enum settings_event: handlers this port has, the server's included */
 	struct sock_addr address; /* what was bound, filled by the master */
-	unsigned index;       /* in settings.ports */
-	uint8_t *layers;      /* by setting index: enum settings_layer it came from */
-	uint8_t *own;         /* by setting index: 1 if it was given to this port, 0 if to the server or nobody */
+	unsigned index;           /* in settings.ports */
+	uint8_t *layers;          /* by setting index: enum settings_layer it came from */
+	uint8_t *own;             /* by setting index: 1 if it was given to this port, 0 if to the server or nobody */
 
 #define SETTING_FIELD_SERVER(type, name)
 #define SETTING_FIELD_PORT(type, name) SETTINGS_TYPE_##type name;
@@ -85,14 +85,14 @@ struct port {
 };
 
 struct settings {
-	struct port *ports;     /* [n_ports], owned; a port stays where it is when others are added */
-	struct port template;   /* what ports added later start from */
+	struct port *ports;   /* [n_ports], owned; a port stays where it is when others are added */
+	struct port template; /* what ports added later start from */
 	unsigned n_ports;
-	const char *script;     /* absolute path of the app script, owned */
-	const char *directory;  /* working directory at start, absolute, owned */
-	uint64_t events;        /* server-wide handlers */
-	uint64_t generation;    /* of accepted reloads, from 1 */
-	uint8_t *layers;        /* by setting index */
+	const char *script;    /* absolute path of the app script, owned */
+	const char *directory; /* working directory at start, absolute, owned */
+	uint64_t events;       /* server-wide handlers */
+	uint64_t generation;   /* of accepted reloads, from 1 */
+	uint8_t *layers;       /* by setting index */
 
 #define SETTING_FIELD_SERVER(type, name) SETTINGS_TYPE_##type name;
 #define SETTING_FIELD_PORT(type, name)
@@ -114,7 +114,7 @@ struct settings_row {
 	uint64_t min;
 	uint64_t max;
 	const char *doc;
-	size_t offset; /* in struct settings or struct port */
+	size_t offset;                      /* in struct settings or struct port */
 	const struct settings_names *names; /* enums; NULL else */
 };
 
@@ -125,7 +125,8 @@ extern const unsigned settings_row_count;
 void settings_init(struct settings *s);
 void settings_fini(struct settings *s);
 /* A port with defaults.  NULL with a sentence when there are too many. */
-struct port *settings_add_port(struct settings *s, const char *host, uint16_t number, enum port_type type, struct err *err);
+struct port *settings_add_port(struct settings *s, const char *host, uint16_t number, enum port_type type,
+                               struct err *err);
 
 /* "port 9501", "port unix:/run/app.sock"; what messages call it.  `out` has SETTINGS_PORT_TEXT_MAX bytes. */
 const char *settings_port_text(const struct port *p, char *out);
@@ -142,18 +143,22 @@ const struct settings_row *settings_find(const char *name);
  * -ENOENT: unknown name, the sentence names the nearest; -EINVAL, -ERANGE: says what was expected and the range.
  * A value from a lower layer than the present one is checked, then ignored.
  * A list is given as its items with commas between them. */
-int settings_set(struct settings *s, struct port *port, const char *name, struct str text, enum settings_layer layer, struct err *err);
+int settings_set(struct settings *s, struct port *port, const char *name, struct str text, enum settings_layer layer,
+                 struct err *err);
 
-/* The field of `row`, in `port` (NULL: the template) or in `s`, whichever the scope says; and the layer it came from. */
+/* The field of `row`, in `port` (NULL: the template) or in `s`, as its scope says; and the layer it came from. */
 const void *settings_field(const struct settings *s, const struct port *port, const struct settings_row *row);
-enum settings_layer settings_layer_of(const struct settings *s, const struct port *port, const struct settings_row *row);
+enum settings_layer settings_layer_of(const struct settings *s, const struct port *port,
+                                      const struct settings_row *row);
 /* "default", "file", "environment", "script", "option". */
 const char *settings_layer_name(enum settings_layer layer);
 
 /* The value as text, as settings_set() would take it; VALUE_TEXT_MAX bytes hold any.  Returns `out`. */
-const char *settings_text(const struct settings *s, const struct port *port, const struct settings_row *row, char *out, size_t cap);
+const char *settings_text(const struct settings *s, const struct port *port, const struct settings_row *row, char *out,
+                          size_t cap);
 
-/* Environment variables LUASERV_<NAME>; an empty one counts as not set, an unknown one is an error.  LUASERV_TEST_*, LUASERV_RUNTIME_DIR and others listed in settings.c are not settings. */
+/* Environment variables LUASERV_<NAME>; an empty one counts as not set, an unknown one is an error.
+ * LUASERV_TEST_*, LUASERV_RUNTIME_DIR and others listed in settings.c are not settings. */
 int settings_read_environment(struct settings *s, struct err *err);
 
 /* resolve.c: replaces "auto" by what it stands for on this machine, derives protocol from Swoole's open_* names, makes
@@ -174,7 +179,7 @@ enum settings_reload settings_diff(const struct settings *from, const struct set
 
 /* dump.c */
 enum settings_dump { DUMP_TEXT, DUMP_CONF, DUMP_MARKDOWN, DUMP_JSON, DUMP_LUA, DUMP_MAN };
-/* Writes the whole reference (or, s != NULL with DUMP_TEXT/DUMP_JSON, the values with their layers) to a malloc'ed string. */
+/* The whole reference (or, s != NULL with DUMP_TEXT/DUMP_JSON, the values with their layers) as a malloc'ed string. */
 char *settings_dump(const struct settings *s, enum settings_dump format);
 /* "markdown", "conf", "lua", "man", "json", "text"; -1 if unknown. */
 int settings_dump_find(const char *name);

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { GIVEN_MAX = 200, GIVEN_BYTES = 40, EXPECTED_MAX = 300 };
+enum { BYTES_MAX = 64, GIVEN_MAX = 200, GIVEN_BYTES = 40, EXPECTED_MAX = 300 };
 
 static bool looks_like_number(struct str text)
 {
@@ -86,7 +86,7 @@ static int refuse(const struct settings_row *row, struct str text, struct err *e
 	char shown[GIVEN_MAX], wanted[EXPECTED_MAX];
 
 	return err_set(err, -EINVAL, "%s is %s, but it must be %s", row->name, given(text, shown),
-		       expected(row, wanted, sizeof wanted));
+	               expected(row, wanted, sizeof wanted));
 }
 
 static int parse_bool(const struct settings_row *row, struct str text, bool *field, struct err *err)
@@ -132,7 +132,7 @@ static int parse_number(const struct settings_row *row, struct str text, uint64_
 		return refuse(row, text, err);
 	if (r < 0 || n < row->min || n > row->max)
 		return err_set(err, -ERANGE, "%s is %s, but it must be %s", row->name, given(word, shown),
-			       value_print_range(row, range, sizeof range));
+		               value_print_range(row, range, sizeof range));
 	*field = n;
 	return 0;
 }
@@ -144,7 +144,8 @@ static int check_text(const struct settings_row *row, struct str text, struct er
 		unsigned char c = (unsigned char)text.p[i];
 
 		if (c < 0x20 || c == 0x7f)
-			return err_set(err, -EINVAL, "%s holds the control byte \\x%02x, which it must not", row->name, c);
+			return err_set(err, -EINVAL, "%s holds the control byte \\x%02x, which it must not", row->name,
+			               c);
 	}
 	return 0;
 }
@@ -153,10 +154,10 @@ static int check_length(const struct settings_row *row, size_t len, uint64_t max
 {
 	if (len < row->min && len == 0)
 		return err_set(err, -ERANGE, "%s is empty, but it must be %" PRIu64 " to %" PRIu64 " bytes", row->name,
-			       row->min, max);
+		               row->min, max);
 	if (len < row->min || len > max)
 		return err_set(err, -ERANGE, "%s is %zu bytes long, but it must be %" PRIu64 " to %" PRIu64 " bytes",
-			       row->name, len, row->min, max);
+		               row->name, len, row->min, max);
 	return 0;
 }
 
@@ -175,20 +176,21 @@ static int parse_text(const struct settings_row *row, struct str text, const cha
 
 static int parse_bytes(const struct settings_row *row, struct str text, struct str *field, struct err *err)
 {
-	char decoded[VALUE_LENGTH_MAX + 1];
+	char decoded[4 * BYTES_MAX + 1];
 	char shown[GIVEN_MAX];
-	int r = check_length(row, text.len, VALUE_LENGTH_MAX, err);
+	uint64_t max = LS_MIN(row->max, (uint64_t)BYTES_MAX);
+	ssize_t len;
+	int r;
 
-	if (r < 0)
-		return r;
-
-	ssize_t len = escape_decode(text, decoded);
-
+	/* As text a byte takes four at most. */
+	if (text.len > 4 * max)
+		return check_length(row, text.len, max, err);
+	len = escape_decode(text, decoded);
 	if (len < 0)
 		return err_set(err, -EINVAL,
-			       "%s is %s, but after a backslash only r, n, t, 0, xHH and a backslash have a meaning",
-			       row->name, given(text, shown));
-	r = check_length(row, (size_t)len, row->max, err);
+		               "%s is %s, but after a backslash only r, n, t, 0, xHH and a backslash have a meaning",
+		               row->name, given(text, shown));
+	r = check_length(row, (size_t)len, max, err);
 	if (r < 0)
 		return r;
 	free((void *)field->p);
@@ -222,7 +224,8 @@ static int parse_list(const struct settings_row *row, struct str text, struct se
 			continue;
 		if (list.count == row->max) {
 			clear_list(&list);
-			return err_set(err, -ERANGE, "%s has too many items: it must be at most %" PRIu64, row->name, row->max);
+			return err_set(err, -ERANGE, "%s has too many items: it must be at most %" PRIu64, row->name,
+			               row->max);
 		}
 		list.items[list.count++] = xmemdup0(item.p, item.len);
 	}

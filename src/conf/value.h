@@ -71,7 +71,8 @@ const char *value_print_default(const struct settings_row *row, char *out, size_
 const char *value_print_range(const struct settings_row *row, char *out, size_t cap);
 
 /* The names an enum's messages and docs list, with `sep` between them and `last` before the last.  Returns `out`. */
-const char *value_print_choices(const struct settings_row *row, const char *sep, const char *last, char *out, size_t cap);
+const char *value_print_choices(const struct settings_row *row, const char *sep, const char *last, char *out,
+                                size_t cap);
 
 bool value_equal(const struct settings_row *row, const void *a, const void *b);
 /* Replaces what `to` holds by a copy of its own. */

@@ -83,7 +83,8 @@ static bool is_canonical(const struct settings_names *names, const struct settin
 	return true;
 }
 
-const char *value_print_choices(const struct settings_row *row, const char *sep, const char *last, char *out, size_t cap)
+const char *value_print_choices(const struct settings_row *row, const char *sep, const char *last, char *out,
+                                size_t cap)
 {
 	const struct settings_names *before = NULL;
 	size_t at = 0;

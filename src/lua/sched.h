@@ -31,13 +31,21 @@ struct task {
 	int anchor;                /* registry reference that keeps the coroutine alive */
 	int defers;                /* registry reference of the table of deferred functions, or LUA_NOREF */
 	uint8_t state;
-	bool cancelled;
+	bool cancelled;            /* to be raised at the next wait; in on_done: the coroutine ended by it */
 	int n_results;             /* pushed by the waker */
+	int wait_ref;              /* the waiter's: a registry reference it holds while the task is parked, or LUA_NOREF */
+	/* The scheduler's own. */
+	lua_State *waiting;        /* what called sched_park: L, or a coroutine that runs inside it */
+	const char *raise;         /* raised in `waiting` when it goes on */
+	int outcome;               /* status of the function, kept while deferred functions run */
+	int outcome_ref;           /* its results or message, in a table */
+	bool timeout_is_success;   /* a sleep */
 };
 
 struct sched_opts {
 	struct loop *loop;
 	unsigned max_tasks;       /* max_coroutine */
+	bool plain;               /* enable_coroutine = false: timers and handlers are called by sched_call_plain */
 	/* An error nobody handled; text has the traceback. */
 	void (*on_error)(void *ctx, const struct task *t, const char *text);
 	/* Lua is entered / left at depth 0: for busy_since and the watchdog. */
@@ -55,6 +63,10 @@ void sched_free(struct sched *s);
 struct sched *sched_of(lua_State *L);
 /* The task that runs now, or NULL outside of tasks. */
 struct task *sched_current(struct sched *s);
+/* A task that has not ended, by luaserv.id(); NULL: none. */
+struct task *sched_find(struct sched *s, uint64_t id);
+bool sched_is_plain(const struct sched *s);
+struct loop *sched_loop(const struct sched *s);
 
 /* A task ready to be given a function and its arguments on task->L; NULL: max_coroutine are alive. */
 struct task *sched_task(struct sched *s);
@@ -64,9 +76,15 @@ void sched_start(struct task *t, int nargs);
 void sched_queue(struct task *t, int nargs);
 
 /* Waits: `return sched_park(L, cancel, wait)` from a C function that runs in a task.  Raises where waiting is impossible: outside of a
- * task ("luaserv.sleep cannot wait here: …"), or across a C call.  timeout_ms 0: none; when it passes, `cancel` is called and the C
+ * task ("luaserv.sleep cannot wait here: …"), or across a C call; `cancel` is called before it raises.  timeout_ms 0: none; when it passes, `cancel` is called and the C
  * function returns nil, "timeout", ETIMEDOUT. */
 int sched_park(lua_State *L, const char *what, void (*cancel)(struct task *t), void *wait, uint64_t timeout_ms);
+/* As sched_park, but the time-out is what is waited for: returns true. */
+int sched_sleep(lua_State *L, const char *what, uint64_t ms);
+/* Lets what is queued run before the caller goes on: `return sched_pause(L, "luaserv.yield")`. */
+int sched_pause(lua_State *L, const char *what);
+/* The function at `idx` runs when the current task ends, after those deferred later, whatever its outcome. */
+void sched_defer(lua_State *L, int idx);
 /* True if sched_park would not raise. */
 bool sched_may_park(lua_State *L);
 /* The parked task goes on with the `n_results` values pushed on t->L. */

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "proto/http1_answer.h"
+#include "proto/http1_body.h"
 #include "proto/http1_order.h"
 #include "proto/http1_parse.h"
 #include "proto/http_char.h"
@@ -60,14 +61,6 @@ static void refuse(struct proto_conn *pc, int status)
 	http1_order_refuse(pc, status, reason_for(status));
 }
 
-/* The longest body that is taken; UINT64_MAX: any. */
-static uint64_t body_limit(const struct port *port)
-{
-	if (port->http_request_body != REQUEST_BODY_STREAM)
-		return port->package_max_length;
-	return port->http_body_max_size ? port->http_body_max_size : UINT64_MAX;
-}
-
 static bool has_body(const struct http_head *head)
 {
 	return head->flags & HTTP_CHUNKED || head->content_length > 0;
@@ -116,16 +109,8 @@ static int emit_request(struct proto_conn *pc, struct stream *s)
 	return pc->sink->emit(pc, &f, parts, 3, s);
 }
 
-/* The sink cannot go on with this request, ever: 503, since the client may try again. `taken`: it has the head. */
-static void give_up(struct proto_conn *pc, struct stream *s, bool taken)
-{
-	s->keep_alive = false;
-	http1_order_fail(pc, s, 503, CLOSE_WORKER_LOST, taken);
-	pc->aborted = true;
-}
-
 /* The request has been handed on: notes what follows it. */
-static void begin_body(struct proto_conn *pc, struct stream *s, bool more_is_here)
+static void note_request(struct proto_conn *pc, struct stream *s, bool more_is_here)
 {
 	const struct http_head *head = &builder.head;
 	struct http1 *st = pc->state;
@@ -134,17 +119,8 @@ static void begin_body(struct proto_conn *pc, struct stream *s, bool more_is_her
 	pc->next_stream = s->number + 1;
 	st->exclusive = !s->safe || !s->input_done;
 	st->last = !s->keep_alive;
-	if (s->input_done)
-		return;
-	st->reading = s;
-	st->body = head->flags & HTTP_CHUNKED ? BODY_CHUNKED : BODY_LENGTH;
-	st->body_left = head->content_length;
-	st->body_taken = 0;
-	st->chunk = (struct http1_chunk){ 0 };
-	/* Nothing of an earlier answer can be in the way: a request with a body waits until it is alone.  Should memory
-	 * lack, the peer gets no 100 and sends its body after a while, as RFC 9110 §10.1.1 wants. */
-	if (head->flags & HTTP_EXPECT_CONTINUE && head->version_minor > 0 && !more_is_here)
-		(void)chain_append(&pc->out, LS_STR("HTTP/1.1 100 Continue\r\n\r\n"));
+	if (!s->input_done)
+		http1_body_begin(pc, s, head, more_is_here);
 }
 
 /* Hands the request in `builder` on.  Returns its length, or 0 if it must wait. */
@@ -171,9 +147,9 @@ static ssize_t take_request(struct proto_conn *pc, size_t len, bool more_is_here
 		return 0;
 	}
 	if (r < 0)
-		give_up(pc, s, false);
+		http1_order_give_up(pc, s, false);
 	else
-		begin_body(pc, s, more_is_here);
+		note_request(pc, s, more_is_here);
 	return (ssize_t)len;
 }
 
@@ -208,7 +184,7 @@ static int read_head(const struct port *port, struct str in, size_t *len)
 		return 431;
 	if (!llhttp_agrees(str_take(in, *len), true, head))
 		return 400;
-	return head->flags & HTTP_HAS_LENGTH && head->content_length > body_limit(port) ? 413 : 0;
+	return head->flags & HTTP_HAS_LENGTH && head->content_length > http1_body_limit(port) ? 413 : 0;
 }
 
 /* The start of a request.  Looks at it anew only when a line has ended. */
@@ -242,94 +218,6 @@ static ssize_t input_head(struct proto_conn *pc, struct str in)
 	return take_request(pc, len, in.len > len);
 }
 
-static int emit_body(struct proto_conn *pc, struct stream *s, struct str bytes, bool end)
-{
-	struct frame f = {
-		.type = FRAME_BODY, .flags = end ? FRAME_END : 0, .conn = pc->id, .stream = s->number,
-	};
-
-	return pc->sink->emit(pc, &f, &bytes, 1, s);
-}
-
-/* The request in the midst of which the peer failed. */
-static void fail_reading(struct proto_conn *pc, int status, enum close_reason why)
-{
-	struct http1 *st = pc->state;
-
-	http1_order_fail(pc, st->reading, status, why, true);
-}
-
-/* After emit_body(): true if the bytes are eaten. */
-static bool body_taken(struct proto_conn *pc, int r, bool end)
-{
-	struct http1 *st = pc->state;
-
-	if (r == -EAGAIN) {
-		st->stalled = true;
-		return false;
-	}
-	if (r < 0) {
-		give_up(pc, st->reading, true);
-		return false;
-	}
-	if (end) {
-		st->reading->input_done = true;
-		st->reading = NULL;
-		st->body = BODY_NONE;
-	}
-	return true;
-}
-
-static ssize_t input_length(struct proto_conn *pc, struct str in)
-{
-	struct http1 *st = pc->state;
-	struct str piece = str_take(in, st->body_left);
-	bool end = piece.len == st->body_left;
-
-	if (!body_taken(pc, emit_body(pc, st->reading, piece, end), end))
-		return 0;
-	st->body_left -= piece.len;
-	return (ssize_t)piece.len;
-}
-
-static ssize_t input_chunked(struct proto_conn *pc, struct str in)
-{
-	struct http1 *st = pc->state;
-	struct http1_chunk next = st->chunk;
-	struct str data;
-	ssize_t eaten = http1_chunk_next(&next, in, &data);
-	bool end = eaten >= 0 && http1_chunk_done(&next);
-
-	if (eaten < 0) {
-		fail_reading(pc, 400, CLOSE_MALFORMED);
-		return 0;
-	}
-	if (data.len > body_limit(pc->port) - st->body_taken) {
-		fail_reading(pc, 413, CLOSE_TOO_LARGE);
-		return 0;
-	}
-	if ((data.len || end) && !body_taken(pc, emit_body(pc, st->reading, data, end), end))
-		return 0; /* st->chunk still stands before these bytes */
-	st->chunk = next;
-	st->body_taken += data.len;
-	return eaten;
-}
-
-static ssize_t input_some(struct proto_conn *pc, struct str in)
-{
-	struct http1 *st = pc->state;
-
-	switch ((enum http1_body)st->body) {
-	case BODY_LENGTH:
-		return input_length(pc, in);
-	case BODY_CHUNKED:
-		return input_chunked(pc, in);
-	case BODY_NONE:
-		break;
-	}
-	return input_head(pc, in);
-}
-
 /* The peer has shut its sending side and all it sent has been looked at: half a request stays half. */
 static void end_of_input(struct proto_conn *pc)
 {
@@ -337,8 +225,8 @@ static void end_of_input(struct proto_conn *pc)
 
 	if (pc->aborted || pc->paused || st->stalled)
 		return;
-	if (st->body != BODY_NONE)
-		fail_reading(pc, 400, CLOSE_MALFORMED);
+	if (st->reading)
+		http1_order_fail(pc, st->reading, 400, CLOSE_MALFORMED, true);
 	else if (st->unread)
 		refuse(pc, 400);
 }
@@ -350,7 +238,8 @@ static ssize_t http1_input(struct proto_conn *pc, struct str in)
 
 	st->stalled = false;
 	while (eaten < in.len && !pc->aborted && !pc->paused && !pc->close_when_sent) {
-		ssize_t n = input_some(pc, str_skip(in, eaten));
+		struct str rest = str_skip(in, eaten);
+		ssize_t n = st->reading ? http1_body_input(pc, rest) : input_head(pc, rest);
 
 		if (n < 0)
 			return n;

@@ -45,10 +45,8 @@ static void end_stream(struct proto_conn *pc, struct stream *s, bool tell)
 
 	if (tell && s->number && !(s->input_done && s->output_done))
 		tell_abort(pc, s, pc->close_reason);
-	if (st->reading == s) {
+	if (st->reading == s)
 		st->reading = NULL;
-		st->body = BODY_NONE;
-	}
 	list_del(&s->on_conn);
 	st->streams--;
 	pc->sink->stream_done(pc, s);
@@ -76,7 +74,6 @@ static void stop_reading(struct proto_conn *pc)
 {
 	struct http1 *st = pc->state;
 
-	st->body = BODY_NONE;
 	st->reading = NULL;
 	st->unread = false;
 	pc->aborted = true;
@@ -84,7 +81,7 @@ static void stop_reading(struct proto_conn *pc)
 
 static bool may_take_more(struct proto_conn *pc, const struct http1 *st)
 {
-	if (st->body != BODY_NONE)
+	if (st->reading)
 		return true;
 	if (st->last)
 		return false;
@@ -98,7 +95,7 @@ static enum proto_phase phase_of(struct proto_conn *pc, const struct http1 *st)
 {
 	if (pc->close_when_sent)
 		return PHASE_WAIT;
-	if (st->body != BODY_NONE && !st->stalled)
+	if (st->reading && !st->stalled)
 		return PHASE_BODY;
 	if (st->streams || st->stalled)
 		return PHASE_WAIT;
@@ -184,4 +181,11 @@ void http1_order_fail(struct proto_conn *pc, struct stream *s, int status, enum 
 	s->keep_alive = !close;
 	s->head_sent = s->input_done = s->output_done = true;
 	http1_order_settle(pc);
+}
+
+void http1_order_give_up(struct proto_conn *pc, struct stream *s, bool taken)
+{
+	stop_reading(pc);
+	s->keep_alive = false;
+	http1_order_fail(pc, s, 503, CLOSE_WORKER_LOST, taken);
 }

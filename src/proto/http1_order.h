@@ -5,17 +5,15 @@
 #include "proto/http1_chunk.h"
 #include "proto/proto.h"
 
-enum http1_body { BODY_NONE, BODY_LENGTH, BODY_CHUNKED };
-
 /* pc->state of an HTTP/1 connection, while anything is under way. */
 struct http1 {
-	struct http1_chunk chunk; /* BODY_CHUNKED */
-	struct stream *reading;   /* whose body is being read; NULL with BODY_NONE */
-	uint64_t body_left;       /* BODY_LENGTH: bytes to come */
-	uint64_t body_taken;      /* BODY_CHUNKED: bytes that came */
+	struct stream *reading;   /* whose body is being read, or NULL */
+	struct http1_chunk chunk; /* of a chunked body */
+	uint64_t body_taken;      /* of a chunked body: bytes that came */
+	uint64_t body_left;       /* of any other: bytes to come */
 	uint32_t searched;        /* bytes of the next head in which no new line end needs to be looked for */
 	uint32_t streams;         /* length of pc->streams */
-	uint8_t body;             /* enum http1_body */
+	bool chunked;             /* the body is */
 	bool exclusive;           /* the newest request lets nothing run ahead of its answer */
 	bool wait_all;            /* the next request waits until all are answered */
 	bool last;                /* no request is taken any more */
@@ -42,6 +40,10 @@ void http1_order_refuse(struct proto_conn *pc, int status, enum close_reason why
 /* The stream's answer becomes `status` if nothing of it has left, else the connection is cut. `tell`: its worker lives
  * and gets an ABORT. */
 void http1_order_fail(struct proto_conn *pc, struct stream *s, int status, enum close_reason why, bool tell);
+
+/* The sink will never take more of this request: 503 and close, since the client may try again. `taken`: it has the
+ * head already. */
+void http1_order_give_up(struct proto_conn *pc, struct stream *s, bool taken);
 
 /* Ends all streams; their workers get ABORT. */
 void http1_order_drop(struct proto_conn *pc);

@@ -1,6 +1,7 @@
 /* Which bytes may stand where in HTTP (RFC 9110 §5.6.2, RFC 3986). */
 #pragma once
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -24,8 +25,8 @@ static inline bool http_char_is_control(char c)
 	return (uint8_t)c < 0x20 || c == 0x7f;
 }
 
-/* True if a byte of the eight is a control; tab counts as one. */
-static inline bool http_char_word_has_control(const char *p)
+/* The top bits of control bytes among the eight; tab counts as one.  The lowest is exact, those above it may err. */
+static inline uint64_t http_char_controls(const char *p)
 {
 	const uint64_t ones = 0x0101010101010101ULL, tops = ones * 0x80;
 	uint64_t word, del;
@@ -35,19 +36,26 @@ static inline bool http_char_word_has_control(const char *p)
 	return (((word - ones * 0x20) & ~word) | ((del - ones) & ~del)) & tops;
 }
 
-/* The first control byte other than tab, or `end`; non-ASCII passes.  Eight bytes at a time, since this is where most
- * bytes of a head go. */
+/* The first control byte, or `end`; eight bytes at a time, since this is where most bytes of a head go. */
+static inline const char *http_char_control(const char *p, const char *end)
+{
+	for (; end - p >= 8; p += 8) {
+		uint64_t found = http_char_controls(p);
+
+		if (found)
+			return p + __builtin_ctzll(le64toh(found)) / 8;
+	}
+	while (p < end && !http_char_is_control(*p))
+		p++;
+	return p;
+}
+
+/* The first control byte other than tab, or `end`; non-ASCII passes. */
 static inline const char *http_char_text_end(const char *p, const char *end)
 {
-	for (;;) {
-		while (end - p >= 8 && !http_char_word_has_control(p))
-			p += 8;
-		while (p < end && !http_char_is_control(*p))
-			p++;
-		if (p == end || *p != '\t')
-			return p;
-		p++;
-	}
+	for (p = http_char_control(p, end); p < end && *p == '\t'; p = http_char_control(p + 1, end))
+		;
+	return p;
 }
 
 /* The first byte that is not of the class, or `end`. */

@@ -192,6 +192,7 @@ static int emit_data(struct conn *c, struct frame *f, const struct str *parts, i
 
 	if (c->worker != gen && is_told(c))
 		send_open(c, gen);
+	f->arg = c->pc.port->index;
 	return send_frame(c, gen, f, parts, n);
 }
 

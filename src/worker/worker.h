@@ -38,6 +38,8 @@ void worker_load(struct worker *w, const struct lua_module *modules, bool selfte
 		 void (*done)(void *ctx, const struct err *err), void *ctx);
 /* The link to reactor `reactor`, taken. */
 void worker_attach(struct worker *w, unsigned reactor, struct link *link);
+/* The eventfd that reactors ring (process mode); taken. */
+int worker_set_bell(struct worker *w, int bell);
 /* Takes nothing new once all reactors said BYE; runs worker_exit while work is left; on_drained at the latest after
  * `wait_ms` (0: at once). */
 void worker_drain(struct worker *w, uint64_t wait_ms);

@@ -364,7 +364,8 @@ static void parse_options(int argc, char **argv)
 	if (!opt.port || opt.port > 65535 || !opt.conns || opt.conns > 10000 || !opt.depth || opt.depth > DEPTH_MAX ||
 	    opt.secs <= 0 || opt.secs > 600 || opt.idle > 100000 || opt.echo > 1 << 20) {
 		fprintf(stderr,
-		        "load --port N [--path /] [--conns 50] [--depth 1] [--secs 3] [--close] [--echo BYTES] [--idle N]\n");
+		        "load --port N [--path /] [--conns 50] [--depth 1] [--secs 3] [--close] [--echo BYTES]\n"
+		        "     [--idle N]\n");
 		exit(2);
 	}
 }

@@ -109,7 +109,7 @@ def run_loads(args, load, names, running):
         for name in names:
             kind = LOADS[name][0]
             for server in order:
-                if kind not in server.kinds:
+                if kind not in server.kinds or name in server.lacks:
                     continue
                 command = load_command(args, load, name, server, args.seconds)
                 result = measure.measured_load(command, args.seconds, server.pids(kind))

@@ -1,7 +1,7 @@
 package Test::Luaserv;
 
 # End-to-end tests of luaserv: blocks in the manner of Test::Nginx (run_tests) and plain Perl (matrix, start_server).
-# The sections are explained in docs/internals/tests.md; the environment in t/README.md.
+# t/README.md explains the sections, the Perl side and the environment.
 
 use v5.36;
 use Exporter ();

@@ -5,7 +5,7 @@ package Test::Luaserv::Block;
 use v5.36;
 use Test::More;
 use Test::LongString max => 300;
-use Test::Luaserv::Client;
+use Test::Luaserv::Client ();
 use Test::Luaserv::Leak ();
 use Test::Luaserv::Spec ();
 use Test::Luaserv::Util qw(seconds wait_for list_of unescape slurp command_line test_modes now);
@@ -20,8 +20,8 @@ my %known = map { $_ => 1 } qw(
 );
 
 sub read_all ($class, $handle) {
-	local $/ = undef;
-	return map { $class->new($_) } Test::Luaserv::Spec->parse(scalar <$handle>);
+	my $text = join '', <$handle>;
+	return map { $class->new($_) } Test::Luaserv::Spec->parse($text);
 }
 
 sub new ($class, $parsed) {

@@ -1,0 +1,691 @@
+#include "api/api_http.h"
+
+#include "base/codec.h"
+#include "base/mem.h"
+#include "lua/bind.h"
+#include "worker/codes.h"
+#include "worker/core.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static const struct bind_kind req_kind, res_kind;
+
+static int push_str(lua_State *L, struct str s)
+{
+	if (!s.p)
+		return 0;
+	lua_pushlstring(L, s.p, s.len);
+	return 1;
+}
+
+/* ---- tables made once per request ---------------------------------------------------------------------------------------------------- */
+
+/* Pushes cache[key]; true: it was there. */
+static bool cached(lua_State *L, struct request *r, const char *key)
+{
+	if (r->cache == LUA_NOREF) {
+		lua_createtable(L, 0, 4);
+		r->cache = luaL_ref(L, LUA_REGISTRYINDEX);
+	}
+	lua_rawgeti(L, LUA_REGISTRYINDEX, r->cache);
+	lua_getfield(L, -1, key);
+	lua_remove(L, -2);
+	if (!lua_isnil(L, -1))
+		return true;
+	lua_pop(L, 1);
+	return false;
+}
+
+/* Keeps the value on top, which stays. */
+static void remember(lua_State *L, struct request *r, const char *key)
+{
+	lua_rawgeti(L, LUA_REGISTRYINDEX, r->cache);
+	lua_pushvalue(L, -2);
+	lua_setfield(L, -2, key);
+	lua_pop(L, 1);
+}
+
+/* A repeated field is one field whose values are joined by commas (RFC 9110 §5.3), cookies by "; " (RFC 9113 §8.2.3);
+ * Set-Cookie cannot be joined and is a list. */
+static void add_header(lua_State *L, struct str name, struct str value)
+{
+	lua_pushlstring(L, name.p, name.len);
+	lua_pushvalue(L, -1);
+	lua_rawget(L, -3);
+	if (str_eq(name, LS_STR("set-cookie"))) {
+		if (lua_isnil(L, -1)) {
+			lua_pop(L, 1);
+			lua_newtable(L);
+		}
+		lua_pushlstring(L, value.p, value.len);
+		lua_rawseti(L, -2, (int)lua_objlen(L, -2) + 1);
+	} else if (lua_isnil(L, -1)) {
+		lua_pop(L, 1);
+		lua_pushlstring(L, value.p, value.len);
+	} else {
+		lua_pushstring(L, str_eq(name, LS_STR("cookie")) ? "; " : ", ");
+		lua_pushlstring(L, value.p, value.len);
+		lua_concat(L, 3);
+	}
+	lua_rawset(L, -3);
+}
+
+static int push_headers(lua_State *L, struct request *r)
+{
+	const struct http_view *v = &r->view;
+
+	if (cached(L, r, "headers"))
+		return 1;
+	lua_createtable(L, 0, v->head->n_fields);
+	for (unsigned i = 0; i < v->head->n_fields; i++)
+		add_header(L, http_head_str(v, v->fields[i].name), http_head_str(v, v->fields[i].value));
+	remember(L, r, "headers");
+	return 1;
+}
+
+/* Adds key = value to the table on top; a key that comes again makes a list. */
+static void add_pair(lua_State *L, struct str key, struct str value)
+{
+	lua_pushlstring(L, key.p, key.len);
+	lua_pushvalue(L, -1);
+	lua_rawget(L, -3);
+	if (lua_isnil(L, -1)) {
+		lua_pop(L, 1);
+		lua_pushlstring(L, value.p, value.len);
+	} else if (lua_istable(L, -1)) {
+		lua_pushlstring(L, value.p, value.len);
+		lua_rawseti(L, -2, (int)lua_objlen(L, -2) + 1);
+	} else {
+		lua_createtable(L, 2, 0);
+		lua_insert(L, -2);
+		lua_rawseti(L, -2, 1);
+		lua_pushlstring(L, value.p, value.len);
+		lua_rawseti(L, -2, 2);
+	}
+	lua_rawset(L, -3);
+}
+
+enum { PAIRS_MAX = 1000 };
+
+/* application/x-www-form-urlencoded, as in queries and forms.  Pairs over the bound are not looked at. */
+static void push_urlencoded(lua_State *L, struct str text)
+{
+	char *room = lua_newuserdata(L, text.len + 1);
+	unsigned n = 0;
+
+	lua_newtable(L);
+	for (struct str rest = text; rest.p && n < PAIRS_MAX;) {
+		struct str pair = str_split(&rest, '&');
+		ssize_t eq = str_chr(pair, '=');
+		struct str key = eq < 0 ? pair : str_take(pair, (size_t)eq);
+		struct str value = eq < 0 ? (struct str){ "", 0 } : str_skip(pair, (size_t)eq + 1);
+
+		if (pair.len == 0)
+			continue;
+
+		size_t key_len = codec_url_decode(key, true, room);
+		size_t value_len = codec_url_decode(value, true, room + key_len);
+
+		add_pair(L, str_make(room, key_len), str_make(room + key_len, value_len));
+		n++;
+	}
+	lua_remove(L, -2);
+}
+
+static int push_query(lua_State *L, struct request *r)
+{
+	if (!cached(L, r, "query")) {
+		push_urlencoded(L, http_head_str(&r->view, r->view.head->query));
+		remember(L, r, "query");
+	}
+	return 1;
+}
+
+static int push_cookies(lua_State *L, struct request *r)
+{
+	if (cached(L, r, "cookies"))
+		return 1;
+	lua_newtable(L);
+	for (unsigned i = 0, n = 0; i < r->view.head->n_fields; i++) {
+		if (!str_eq(http_head_str(&r->view, r->view.fields[i].name), LS_STR("cookie")))
+			continue;
+		for (struct str rest = http_head_str(&r->view, r->view.fields[i].value); rest.p && n < PAIRS_MAX; n++) {
+			struct str pair = str_trim(str_split(&rest, ';'));
+			ssize_t eq = str_chr(pair, '=');
+
+			if (eq > 0)
+				add_pair(L, str_take(pair, (size_t)eq), str_skip(pair, (size_t)eq + 1));
+		}
+	}
+	remember(L, r, "cookies");
+	return 1;
+}
+
+/* The whole body of a buffered request, as often as it is asked for. */
+static int push_whole_body(lua_State *L, struct request *r)
+{
+	struct str body = r->body ? buf_str(r->body) : (struct str){ "", 0 };
+
+	if (!cached(L, r, "body")) {
+		lua_pushlstring(L, body.p, body.len);
+		remember(L, r, "body");
+	}
+	return 1;
+}
+
+static int push_form(lua_State *L, struct request *r)
+{
+	struct str type = http_head_find(&r->view, LS_STR("content-type"));
+	struct str body = { 0 };
+
+	if (cached(L, r, "form"))
+		return 1;
+	if (!str_starts(type, LS_STR("application/x-www-form-urlencoded")) || r->streaming) {
+		lua_newtable(L);
+	} else {
+		push_whole_body(L, r);
+		body.p = lua_tolstring(L, -1, &body.len);
+		push_urlencoded(L, body);
+		lua_remove(L, -2);
+	}
+	remember(L, r, "form");
+	return 1;
+}
+
+/* ---- req: fields -------------------------------------------------------------------------------------------------------------------------- */
+
+static int push_path(lua_State *L, struct request *r)
+{
+	struct str path = http_head_str(&r->view, r->view.head->path);
+
+	if (str_chr(path, '%') < 0)
+		return push_str(L, path);
+
+	char *room = lua_newuserdata(L, path.len);
+
+	lua_pushlstring(L, room, codec_url_decode(path, false, room));
+	return 1;
+}
+
+static int push_version(lua_State *L, struct request *r)
+{
+	lua_pushstring(L, r->view.head->version_minor ? "1.1" : "1.0");
+	return 1;
+}
+
+static int push_method(lua_State *L, struct request *r)
+{
+	return push_str(L, http_head_str(&r->view, r->view.head->method_name));
+}
+
+static int push_target(lua_State *L, struct request *r)
+{
+	return push_str(L, http_head_str(&r->view, r->view.head->target));
+}
+
+static int push_query_string(lua_State *L, struct request *r)
+{
+	return push_str(L, http_head_str(&r->view, r->view.head->query));
+}
+
+static int push_host(lua_State *L, struct request *r)
+{
+	return push_str(L, http_head_find(&r->view, LS_STR("host")));
+}
+
+static int push_scheme(lua_State *L, struct request *r LS_UNUSED)
+{
+	lua_pushliteral(L, "http");
+	return 1;
+}
+
+static int push_fd(lua_State *L, struct request *r)
+{
+	lua_pushnumber(L, (lua_Number)r->conn);
+	return 1;
+}
+
+static int push_stream(lua_State *L, struct request *r)
+{
+	lua_pushnumber(L, r->stream);
+	return 1;
+}
+
+static int push_remote_addr(lua_State *L, struct request *r)
+{
+	char text[SOCK_TEXT_MAX];
+
+	lua_pushstring(L, sock_peer_text(&r->view.head->peer, text));
+	return 1;
+}
+
+static int push_remote_port(lua_State *L, struct request *r)
+{
+	lua_pushinteger(L, r->view.head->peer.port);
+	return 1;
+}
+
+static int push_request_time(lua_State *L, struct request *r)
+{
+	lua_pushnumber(L, (lua_Number)r->view.head->received_us / 1e6);
+	return 1;
+}
+
+/* Swoole's $request->server. */
+static int push_server(lua_State *L, struct request *r)
+{
+	static const struct {
+		const char *name;
+		int (*push)(lua_State *L, struct request *r);
+	} fields[] = {
+		{ "request_method", push_method },	 { "request_uri", push_target },
+		{ "path_info", push_path },		 { "query_string", push_query_string },
+		{ "request_time_float", push_request_time }, { "remote_addr", push_remote_addr },
+		{ "remote_port", push_remote_port },
+	};
+
+	if (cached(L, r, "server"))
+		return 1;
+	lua_createtable(L, 0, LS_COUNT(fields) + 2);
+	for (unsigned i = 0; i < LS_COUNT(fields); i++)
+		if (fields[i].push(L, r))
+			lua_setfield(L, -2, fields[i].name);
+	lua_pushstring(L, r->view.head->version_minor ? "HTTP/1.1" : "HTTP/1.0");
+	lua_setfield(L, -2, "server_protocol");
+	lua_pushinteger(L, r->port->number);
+	lua_setfield(L, -2, "server_port");
+	remember(L, r, "server");
+	return 1;
+}
+
+static int push_files(lua_State *L, struct request *r LS_UNUSED)
+{
+	lua_newtable(L);
+	return 1;
+}
+
+/* Sorted by name, for the binary search in req_index(). */
+static const struct {
+	const char *name;
+	int (*push)(lua_State *L, struct request *r);
+} req_fields[] = {
+	{ "cookie", push_cookies },
+	{ "cookies", push_cookies },
+	{ "fd", push_fd },
+	{ "files", push_files },
+	{ "form", push_form },
+	{ "get", push_query },
+	{ "headers", push_headers },
+	{ "host", push_host },
+	{ "method", push_method },
+	{ "path", push_path },
+	{ "post", push_form },
+	{ "query", push_query },
+	{ "query_string", push_query_string },
+	{ "remote_addr", push_remote_addr },
+	{ "remote_port", push_remote_port },
+	{ "request_time", push_request_time },
+	{ "scheme", push_scheme },
+	{ "server", push_server },
+	{ "stream", push_stream },
+	{ "target", push_target },
+	{ "version", push_version },
+};
+
+static int req_index(lua_State *L, void *object, const char *key, size_t len LS_UNUSED)
+{
+	size_t low = 0, high = LS_COUNT(req_fields);
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		int order = strcmp(key, req_fields[middle].name);
+
+		if (order == 0) {
+			if (req_fields[middle].push(L, object) == 0)
+				lua_pushnil(L);
+			return 1;
+		}
+		if (order < 0)
+			high = middle;
+		else
+			low = middle + 1;
+	}
+	return 0;
+}
+
+/* ---- req: methods ---------------------------------------------------------------------------------------------------------------------------- */
+
+static int req_header(lua_State *L)
+{
+	struct request *r = bind_check(L, 1, &req_kind);
+	struct str name = { 0 };
+	unsigned seen = 0;
+
+	name.p = lua_tolstring(L, 2, &name.len);
+	for (unsigned i = 0; i < r->view.head->n_fields; i++)
+		seen += str_ieq(http_head_str(&r->view, r->view.fields[i].name), name);
+	if (seen == 0)
+		return 0;
+	if (seen == 1)
+		return push_str(L, http_head_find(&r->view, name));
+	push_headers(L, r);
+	lua_pushvalue(L, 2);
+	lua_gettable(L, -2);
+	return 1;
+}
+
+static int req_body(lua_State *L)
+{
+	struct request *r = bind_check(L, 1, &req_kind);
+
+	return r->streaming ? request_read(r, L, 0) : push_whole_body(L, r);
+}
+
+static int req_read(lua_State *L)
+{
+	struct request *r = bind_check(L, 1, &req_kind);
+	lua_Number max = luaL_optnumber(L, 2, 65536);
+
+	if (max < 1)
+		return state_error(L, "bad argument #1 to 'req:read' (at least 1 byte expected)");
+	return request_read(r, L, (uint64_t)max);
+}
+
+static const char *safe_json = "return require('cjson.safe')";
+
+/* Pushes cjson.safe's function of that name. */
+static void push_json_function(lua_State *L, const char *name)
+{
+	if (luaL_loadstring(L, safe_json) != 0)
+		lua_error(L);
+	lua_call(L, 0, 1);
+	lua_getfield(L, -1, name);
+	lua_remove(L, -2);
+}
+
+static int req_json(lua_State *L)
+{
+	struct request *r = bind_check(L, 1, &req_kind);
+
+	if (r->streaming)
+		return bind_fail(L, CODE_WRONG_OPERATION, "this port streams bodies; decode what req:body() returns");
+	push_json_function(L, "decode");
+	push_whole_body(L, r);
+	lua_call(L, 1, 2);
+	return 2;
+}
+
+static void req_collect(void *object)
+{
+	struct request *r = object;
+
+	r->req_handle = NULL;
+}
+
+static const struct bind_row req_methods[] = {
+	{ "header", req_header, "s", LUA_ROLE_WORKER, "header(name) -> string | nil: any case." },
+	{ "body", req_body, "", LUA_ROLE_WORKER | BIND_WAITS,
+	  "body() -> string | nil, message, code: the whole body; waits for it where bodies are streamed." },
+	{ "read", req_read, "i?", LUA_ROLE_WORKER | BIND_WAITS,
+	  "read(n = 65536) -> string | nil: the next up to n bytes; nil at the end." },
+	{ "json", req_json, "", LUA_ROLE_WORKER, "json() -> value | nil, message: the body decoded." },
+	{ "raw_content", req_body, "", LUA_ROLE_WORKER | BIND_WAITS, "raw_content(): body()." },
+	{ "get_content", req_body, "", LUA_ROLE_WORKER | BIND_WAITS, "get_content(): body()." },
+	{ NULL, NULL, NULL, 0, NULL },
+};
+
+static const struct bind_kind req_kind = {
+	.name = "req",
+	.methods = req_methods,
+	.index = req_index,
+	.collect = req_collect,
+};
+
+/* ---- res ------------------------------------------------------------------------------------------------------------------------------------------ */
+
+static struct request *check_open(lua_State *L, const char *method)
+{
+	struct request *r = bind_check(L, 1, &res_kind);
+
+	if (r->finished && !r->aborted)
+		state_error(L, "res:%s: the response is finished", method);
+	return r;
+}
+
+static void refuse_late(lua_State *L, const char *method)
+{
+	state_error(L, "res:%s: the head of the response has already been sent", method);
+}
+
+static int res_status(lua_State *L)
+{
+	struct request *r = check_open(L, "status");
+	struct str reason = { "", 0 };
+	lua_Number status = lua_tonumber(L, 2);
+
+	if (!lua_isnoneornil(L, 3))
+		reason.p = lua_tolstring(L, 3, &reason.len);
+
+	int code = status < 200 || status > 599 ? -EINVAL : response_status(r, (int)status, reason);
+
+	if (code == -EALREADY)
+		refuse_late(L, "status");
+	if (code < 0)
+		state_error(L, "res:status: %.14g is not a status of a response (200 to 599), or its reason has a line end",
+			    status);
+	lua_settop(L, 1);
+	return 1;
+}
+
+static void add_field(lua_State *L, struct request *r, struct str name, int value, bool add, const char *method)
+{
+	struct str text = { 0 };
+
+	text.p = lua_tolstring(L, value, &text.len);
+	if (!text.p)
+		state_error(L, "res:%s: a value of %s is a %s, not a string", method, name.p, luaL_typename(L, value));
+
+	int code = response_field(r, name, text, add);
+
+	if (code == -EALREADY)
+		refuse_late(L, method);
+	if (code == -E2BIG)
+		state_error(L, "res:%s: more than %d fields", method, RESPONSE_FIELDS_MAX);
+	if (code < 0)
+		state_error(L, "res:%s: \"%s\" is not a field name, or its value has a CR, LF or NUL", method, name.p);
+}
+
+static int res_header(lua_State *L)
+{
+	struct request *r = check_open(L, "header");
+	struct str name = { 0 };
+
+	name.p = lua_tolstring(L, 2, &name.len);
+	if (!lua_istable(L, 3)) {
+		add_field(L, r, name, 3, false, "header");
+		lua_settop(L, 1);
+		return 1;
+	}
+	for (int i = 1, n = (int)lua_objlen(L, 3); i <= n; i++) {
+		lua_rawgeti(L, 3, i);
+		add_field(L, r, name, lua_gettop(L), i > 1, "header");
+		lua_pop(L, 1);
+	}
+	lua_settop(L, 1);
+	return 1;
+}
+
+static void add_attribute(lua_State *L, luaL_Buffer *b, const char *key, const char *name)
+{
+	lua_getfield(L, 2, key);
+	if (lua_isboolean(L, -1) && lua_toboolean(L, -1)) {
+		lua_pop(L, 1);
+		luaL_addstring(b, name);
+	} else if (lua_isstring(L, -1)) {
+		lua_pushfstring(L, "%s=%s", name, lua_tostring(L, -1));
+		lua_remove(L, -2);
+		luaL_addvalue(b);
+	} else {
+		lua_pop(L, 1);
+	}
+}
+
+/* cookie{ name =, value =, path =, domain =, max_age =, expires =, same_site =, secure =, http_only = } (RFC 6265 §4.1) */
+static int res_cookie(lua_State *L)
+{
+	static const struct {
+		const char *key;
+		const char *name;
+	} attributes[] = {
+		{ "path", "; Path" },	    { "domain", "; Domain" },	{ "max_age", "; Max-Age" },
+		{ "expires", "; Expires" }, { "same_site", "; SameSite" }, { "secure", "; Secure" },
+		{ "http_only", "; HttpOnly" },
+	};
+	struct request *r = check_open(L, "cookie");
+	luaL_Buffer b;
+
+	lua_getfield(L, 2, "name");
+	lua_getfield(L, 2, "value");
+	if (!lua_isstring(L, 3) || (!lua_isnil(L, 4) && !lua_isstring(L, 4)))
+		state_error(L, "res:cookie: name and value are strings");
+	if (strpbrk(lua_tostring(L, 3), "=;, \t\r\n\"") || (lua_isstring(L, 4) && strpbrk(lua_tostring(L, 4), ";\r\n")))
+		state_error(L, "res:cookie: name or value has a character that a cookie cannot hold; encode it");
+	luaL_buffinit(L, &b);
+	lua_pushfstring(L, "%s=%s", lua_tostring(L, 3), lua_isstring(L, 4) ? lua_tostring(L, 4) : "");
+	luaL_addvalue(&b);
+	for (unsigned i = 0; i < LS_COUNT(attributes); i++)
+		add_attribute(L, &b, attributes[i].key, attributes[i].name);
+	luaL_pushresult(&b);
+	add_field(L, r, LS_STR("set-cookie"), lua_gettop(L), true, "cookie");
+	lua_settop(L, 1);
+	return 1;
+}
+
+static int res_write(lua_State *L)
+{
+	return response_send(check_open(L, "write"), L, 2, false, "res:write");
+}
+
+static int res_finish(lua_State *L)
+{
+	return response_send(check_open(L, "finish"), L, lua_isnoneornil(L, 2) ? 0 : 2, true, "res:finish");
+}
+
+static int res_sendfile(lua_State *L)
+{
+	struct request *r = check_open(L, "sendfile");
+	lua_Number offset = luaL_optnumber(L, 3, 0);
+	lua_Number length = luaL_optnumber(L, 4, 0);
+
+	if (offset < 0 || length < 0)
+		state_error(L, "res:sendfile: offset and length are not negative");
+
+	/* The reactor opens it, whose working directory need not be ours. */
+	char *path = realpath(lua_tostring(L, 2), NULL);
+
+	if (!path)
+		return bind_fail(L, CODE_FILE_NOT_FOUND, "%s: %s", lua_tostring(L, 2), strerror(errno));
+
+	int code = response_file(r, path, (uint64_t)offset, (uint64_t)length);
+
+	free(path);
+	if (code)
+		return bind_fail(L, code, "%s: %s", lua_tostring(L, 2), codes_text(code));
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+static int res_redirect(lua_State *L)
+{
+	struct request *r = check_open(L, "redirect");
+
+	add_field(L, r, LS_STR("location"), 2, false, "redirect");
+	if (response_status(r, (int)luaL_optinteger(L, 3, 302), (struct str){ "", 0 }) < 0)
+		state_error(L, "res:redirect: %d is not a status of a redirection", (int)lua_tointeger(L, 3));
+	return response_send(r, L, 0, true, "res:redirect");
+}
+
+static int res_json(lua_State *L)
+{
+	struct request *r = check_open(L, "json");
+
+	push_json_function(L, "encode");
+	lua_pushvalue(L, 2);
+	lua_call(L, 1, 2);
+	if (!lua_isstring(L, -2))
+		return state_error(L, "res:json: %s", lua_tostring(L, -1));
+	lua_pop(L, 1);
+	if (response_field(r, LS_STR("content-type"), LS_STR("application/json"), false) == -EALREADY)
+		refuse_late(L, "json");
+	return response_send(r, L, lua_gettop(L), true, "res:json");
+}
+
+static int res_detach(lua_State *L)
+{
+	struct request *r = check_open(L, "detach");
+
+	r->detached = true;
+	lua_settop(L, 1);
+	return 1;
+}
+
+static int res_index(lua_State *L, void *object, const char *key, size_t len)
+{
+	struct request *r = object;
+	struct str k = str_make(key, len);
+
+	if (str_eq(k, LS_STR("fd")))
+		return push_fd(L, r);
+	if (str_eq(k, LS_STR("stream")))
+		return push_stream(L, r);
+	if (str_eq(k, LS_STR("is_writable"))) {
+		lua_pushboolean(L, !r->finished && !r->aborted);
+		return 1;
+	}
+	return 0;
+}
+
+static void res_collect(void *object)
+{
+	struct request *r = object;
+
+	r->res_handle = NULL;
+	/* Nobody can finish it any more. */
+	if (r->detached && !r->finished)
+		response_complete(r);
+}
+
+static const struct bind_row res_methods[] = {
+	{ "status", res_status, "is?", LUA_ROLE_WORKER, "status(code, reason) -> res" },
+	{ "header", res_header, "sa", LUA_ROLE_WORKER, "header(name, value | list) -> res: replaces." },
+	{ "cookie", res_cookie, "t", LUA_ROLE_WORKER,
+	  "cookie{ name, value, path, domain, max_age, expires, same_site, secure, http_only } -> res" },
+	{ "write", res_write, "S", LUA_ROLE_WORKER | BIND_WAITS,
+	  "write(chunk) -> true | nil, message, code: a part of the body; waits while the client is slow." },
+	{ "finish", res_finish, "S?", LUA_ROLE_WORKER | BIND_WAITS,
+	  "finish(body) -> true | nil, message, code: the body, or its last part." },
+	{ "sendfile", res_sendfile, "si?i?", LUA_ROLE_WORKER,
+	  "sendfile(path, offset = 0, length = 0) -> true | nil, message, code: the body from a file; 0: to its end." },
+	{ "redirect", res_redirect, "si?", LUA_ROLE_WORKER | BIND_WAITS, "redirect(url, code = 302) -> true" },
+	{ "json", res_json, "a", LUA_ROLE_WORKER | BIND_WAITS, "json(value) -> true | nil, message, code" },
+	{ "detach", res_detach, "", LUA_ROLE_WORKER, "detach() -> res: the handler's end does not finish the response." },
+	{ NULL, NULL, NULL, 0, NULL },
+};
+
+static const struct bind_kind res_kind = {
+	.name = "res",
+	.methods = res_methods,
+	.index = res_index,
+	.collect = res_collect,
+};
+
+int api_http_open(lua_State *L)
+{
+	bind_register(L, &req_kind);
+	bind_register(L, &res_kind);
+	request_set_kinds(&req_kind, &res_kind);
+	lua_newtable(L);
+	return 1;
+}

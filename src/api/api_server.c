@@ -1,0 +1,439 @@
+#include "api/api_server.h"
+
+#include "lua/app.h"
+#include "lua/bind.h"
+#include "worker/codes.h"
+#include "worker/core.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static const struct bind_kind server_kind, port_kind;
+
+/* ---- settings from Lua ---------------------------------------------------------------------------------------------------------- */
+
+/* One value of a settings table as the text settings_set() takes.  Lists are joined by commas. */
+static struct str value_text(lua_State *L, int idx, const char *name)
+{
+	struct str text = { 0 };
+	luaL_Buffer list;
+
+	switch (lua_type(L, idx)) {
+	case LUA_TBOOLEAN:
+		return str_from(lua_toboolean(L, idx) ? "true" : "false");
+	case LUA_TNUMBER:
+	case LUA_TSTRING:
+		lua_pushvalue(L, idx); /* a number is turned into text in place, which a key of lua_next() must not be */
+		break;
+	case LUA_TTABLE:
+		luaL_buffinit(L, &list);
+		for (int i = 1; i <= (int)lua_objlen(L, idx); i++) {
+			if (i > 1)
+				luaL_addchar(&list, ',');
+			lua_rawgeti(L, idx, i);
+			if (!lua_isstring(L, -1))
+				state_error(L, "%s: item %d of the list is a %s, not a string", name, i, luaL_typename(L, -1));
+			luaL_addvalue(&list);
+		}
+		luaL_pushresult(&list);
+		break;
+	default:
+		state_error(L, "%s is a %s; a setting is a boolean, a number, a string or a list of strings", name,
+			    luaL_typename(L, idx));
+	}
+	text.p = lua_tolstring(L, -1, &text.len);
+	return text;
+}
+
+static void set_all(lua_State *L, int table, struct app *app, struct port *port)
+{
+	lua_pushnil(L);
+	while (lua_next(L, table)) {
+		struct err err = { 0 };
+		int top = lua_gettop(L);
+
+		if (lua_type(L, -2) != LUA_TSTRING)
+			state_error(L, "a setting's name is a string, not a %s", luaL_typename(L, -2));
+
+		const char *name = lua_tostring(L, -2);
+		struct str text = value_text(L, top, name);
+
+		if (settings_set(&app->settings, port, name, text, LAYER_SCRIPT, &err) < 0)
+			state_error(L, "%s", err.text);
+		lua_settop(L, top - 1);
+	}
+}
+
+static void refuse_when_started(lua_State *L, const struct app *app, const char *what)
+{
+	if (app->started)
+		state_error(L, "%s: the server has been started; this belongs before server:start()", what);
+}
+
+/* ---- handlers --------------------------------------------------------------------------------------------------------------------- */
+
+static int event_of(lua_State *L, int idx)
+{
+	struct str name = { 0 };
+
+	name.p = lua_tolstring(L, idx, &name.len);
+
+	int event = settings_event_find(name);
+
+	if (event < 0)
+		state_error(L, "there is no event \"%s\"; did you mean \"%s\"?", name.p, settings_event_nearest(name));
+	return event;
+}
+
+static void store_handler(lua_State *L, int idx, int *slot)
+{
+	luaL_unref(L, LUA_REGISTRYINDEX, *slot);
+	lua_pushvalue(L, idx);
+	*slot = luaL_ref(L, LUA_REGISTRYINDEX);
+}
+
+static int (*port_table(struct app *app, unsigned index))[EVENTS]
+{
+	if (index >= app->n_port_handlers) {
+		app->port_handlers = xrealloc(app->port_handlers, (index + 1) * sizeof *app->port_handlers);
+		for (unsigned i = app->n_port_handlers; i <= index; i++)
+			for (int event = 0; event < EVENTS; event++)
+				app->port_handlers[i][event] = LUA_NOREF;
+		app->n_port_handlers = index + 1;
+	}
+	return &app->port_handlers[index];
+}
+
+/* What on() was given becomes a function now, when every module it may name is there. */
+static void resolve_handler(lua_State *L, int *slot, int event)
+{
+	struct err err = { 0 };
+
+	if (*slot == LUA_NOREF)
+		return;
+	lua_rawgeti(L, LUA_REGISTRYINDEX, *slot);
+	if (bind_callback(L, lua_gettop(L), &err) < 0)
+		state_error(L, "the handler of \"%s\": %s", settings_event_name(event), err.text);
+	store_handler(L, lua_gettop(L), slot);
+	lua_pop(L, 2);
+}
+
+static void resolve_handlers(lua_State *L, struct app *app)
+{
+	for (int event = 0; event < EVENTS; event++)
+		resolve_handler(L, &app->handlers[event], event);
+	for (unsigned i = 0; i < app->n_port_handlers; i++)
+		for (int event = 0; event < EVENTS; event++)
+			resolve_handler(L, &app->port_handlers[i][event], event);
+}
+
+/* Which events have handlers, for the reactors and the supervisor. */
+static void note_events(struct app *app)
+{
+	app->settings.events = 0;
+	for (int event = 0; event < EVENTS; event++)
+		if (app->handlers[event] != LUA_NOREF && !settings_event_is_port(event))
+			app->settings.events |= 1ULL << event;
+	for (unsigned i = 0; i < app->settings.n_ports; i++) {
+		app->settings.ports[i].events = 0;
+		for (int event = 0; event < EVENTS; event++)
+			if (settings_event_is_port(event) && app_handler(app, i, (enum settings_event)event) != LUA_NOREF)
+				app->settings.ports[i].events |= 1ULL << event;
+	}
+}
+
+/* ---- ports ---------------------------------------------------------------------------------------------------------------------------- */
+
+static enum port_type type_of(lua_State *L, const char *host, const char *type)
+{
+	static const struct {
+		const char *name;
+		enum port_type type;
+	} types[] = { { "tcp", PORT_TCP }, { "tcp6", PORT_TCP6 }, { "unix", PORT_UNIX } };
+
+	if (!type && (host[0] == '/' || strncmp(host, "unix:", 5) == 0))
+		return PORT_UNIX;
+	if (!type)
+		return strchr(host, ':') ? PORT_TCP6 : PORT_TCP;
+	for (unsigned i = 0; i < LS_COUNT(types); i++)
+		if (strcmp(types[i].name, type) == 0)
+			return types[i].type;
+	return (enum port_type)state_error(L, "listener type \"%s\" is not known; there are tcp, tcp6 and unix", type);
+}
+
+static struct port *add_port(lua_State *L, struct app *app, int first)
+{
+	const char *host = luaL_optstring(L, first, "0.0.0.0");
+	lua_Number number = luaL_optnumber(L, first + 1, 0);
+	enum port_type type = type_of(L, host, lua_tostring(L, first + 2));
+	struct err err = { 0 };
+
+	if (number < 0 || number > 65535)
+		state_error(L, "port %.14g is out of range; it must be 0 to 65535", number);
+
+	struct port *port = settings_add_port(&app->settings, host, (uint16_t)number, type, &err);
+
+	if (!port)
+		state_error(L, "%s", err.text);
+	return port;
+}
+
+static int port_set(lua_State *L)
+{
+	struct app *app = app_of(L);
+
+	refuse_when_started(L, app, "port:set");
+	set_all(L, 2, app, bind_check(L, 1, &port_kind));
+	lua_settop(L, 1);
+	return 1;
+}
+
+static int port_on(lua_State *L)
+{
+	struct app *app = app_of(L);
+	struct port *port = bind_check(L, 1, &port_kind);
+	int event = event_of(L, 2);
+
+	refuse_when_started(L, app, "port:on");
+	if (!settings_event_is_port(event))
+		state_error(L, "\"%s\" is an event of the server, not of a port; use server:on", settings_event_name(event));
+	store_handler(L, 3, &(*port_table(app, port->index))[event]);
+	lua_settop(L, 1);
+	return 1;
+}
+
+static int port_index(lua_State *L, void *object, const char *key, size_t len)
+{
+	static const char *const types[] = { "tcp", "tcp6", "unix" };
+	const struct port *port = object;
+	struct str k = str_make(key, len);
+
+	if (str_eq(k, LS_STR("host")))
+		lua_pushstring(L, port->host);
+	else if (str_eq(k, LS_STR("port")))
+		lua_pushinteger(L, port->number);
+	else if (str_eq(k, LS_STR("type")))
+		lua_pushstring(L, types[port->type]);
+	else
+		return 0;
+	return 1;
+}
+
+static const struct bind_row port_methods[] = {
+	{ "set", port_set, "t", LUA_ROLE_ALL, "set(settings) -> port: settings of this port alone." },
+	{ "on", port_on, "sa", LUA_ROLE_ALL, "on(event, handler) -> port: a handler for this port alone." },
+	{ NULL, NULL, NULL, 0, NULL },
+};
+
+static const struct bind_kind port_kind = { .name = "port", .methods = port_methods, .index = port_index };
+
+/* ---- before start --------------------------------------------------------------------------------------------------------------------- */
+
+static int server_set(lua_State *L)
+{
+	struct app *app = app_of(L);
+
+	refuse_when_started(L, app, "server:set");
+	set_all(L, 2, app, NULL);
+	lua_settop(L, 1);
+	return 1;
+}
+
+static int server_on(lua_State *L)
+{
+	struct app *app = app_of(L);
+	int event = event_of(L, 2);
+
+	refuse_when_started(L, app, "server:on");
+	store_handler(L, 3, &app->handlers[event]);
+	lua_settop(L, 1);
+	return 1;
+}
+
+static int server_listen(lua_State *L)
+{
+	struct app *app = app_of(L);
+
+	refuse_when_started(L, app, "server:listen");
+	bind_push(L, &port_kind, add_port(L, app, 2));
+	return 1;
+}
+
+static int server_start(lua_State *L)
+{
+	struct app *app = app_of(L);
+
+	refuse_when_started(L, app, "server:start");
+	resolve_handlers(L, app);
+	note_events(app);
+	app->started = true;
+	return lua_yield(L, 0); /* app_run() never resumes the script */
+}
+
+/* ---- in a worker ------------------------------------------------------------------------------------------------------------------------ */
+
+static int server_send(lua_State *L)
+{
+	return session_send(worker_current(), L, (conn_id)lua_tonumber(L, 2), 3);
+}
+
+static int server_close(lua_State *L)
+{
+	int code = session_close(worker_current(), (conn_id)lua_tonumber(L, 2), lua_toboolean(L, 3));
+
+	if (code)
+		return bind_fail(L, code, "%s", codes_text(code));
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+static int server_exists(lua_State *L)
+{
+	const struct session *s = session_find(worker_current(), (conn_id)lua_tonumber(L, 2));
+
+	lua_pushboolean(L, s && !s->closed && !s->closing);
+	return 1;
+}
+
+static int signal_master(lua_State *L, int sig)
+{
+	/* Our master is alive as long as we are: its end ends us, so its number is nobody else's. */
+	if (kill(worker_current()->o.master_pid, sig) < 0)
+		return bind_fail(L, CODE_WRONG_OPERATION, "the master cannot be signalled: %s", strerror(errno));
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+static int server_reload(lua_State *L)
+{
+	return signal_master(L, SIGUSR1);
+}
+
+static int server_shutdown(lua_State *L)
+{
+	return signal_master(L, SIGTERM);
+}
+
+/* ---- the object --------------------------------------------------------------------------------------------------------------------------- */
+
+static int push_setting(lua_State *L, const struct settings *s)
+{
+	char text[512];
+
+	lua_newtable(L);
+	for (unsigned i = 0; i < settings_row_count; i++) {
+		const struct settings_row *row = &settings_rows[i];
+
+		lua_pushstring(L, settings_text(s, s->n_ports ? &s->ports[0] : NULL, row, text, sizeof text));
+		lua_setfield(L, -2, row->name);
+	}
+	return 1;
+}
+
+static int push_worker_field(lua_State *L, struct str k)
+{
+	const struct worker *w = worker_current();
+
+	if (!w)
+		return 0;
+	if (str_eq(k, LS_STR("worker_id")))
+		lua_pushinteger(L, (lua_Integer)w->o.slot);
+	else if (str_eq(k, LS_STR("worker_pid")))
+		lua_pushinteger(L, getpid());
+	else if (str_eq(k, LS_STR("master_pid")))
+		lua_pushinteger(L, w->o.master_pid);
+	else if (str_eq(k, LS_STR("manager_pid")))
+		lua_pushinteger(L, w->o.manager_pid);
+	else if (str_eq(k, LS_STR("setting")))
+		return push_setting(L, w->o.settings);
+	else
+		return 0;
+	return 1;
+}
+
+static int push_ports(lua_State *L, struct app *app)
+{
+	lua_createtable(L, (int)app->settings.n_ports, 0);
+	for (unsigned i = 0; i < app->settings.n_ports; i++) {
+		bind_push(L, &port_kind, &app->settings.ports[i]);
+		lua_rawseti(L, -2, (int)i + 1);
+	}
+	return 1;
+}
+
+static int server_index(lua_State *L, void *object, const char *key, size_t len)
+{
+	static const char *const modes[] = { "process", "base", "single" };
+	struct app *app = object;
+	struct str k = str_make(key, len);
+
+	if (str_eq(k, LS_STR("mode")))
+		lua_pushstring(L, modes[app->settings.mode]);
+	else if (str_eq(k, LS_STR("host")))
+		lua_pushstring(L, app->settings.ports[0].host);
+	else if (str_eq(k, LS_STR("port")))
+		lua_pushinteger(L, app->settings.ports[0].number);
+	else if (str_eq(k, LS_STR("ports")))
+		return push_ports(L, app);
+	else
+		return push_worker_field(L, k);
+	return 1;
+}
+
+static const struct bind_row server_methods[] = {
+	{ "set", server_set, "t", LUA_ROLE_ALL, "set(settings) -> server: several calls merge." },
+	{ "on", server_on, "sa", LUA_ROLE_ALL, "on(event, handler) -> server: see the events' reference." },
+	{ "listen", server_listen, "s?i?s?", LUA_ROLE_ALL, "listen(host, port, type) -> port: one more listener." },
+	{ "start", server_start, "", LUA_ROLE_ALL, "start(): ends the script's part; the runtime takes over." },
+	{ "send", server_send, "iS", LUA_ROLE_WORKER | BIND_WAITS,
+	  "send(fd, data) -> true | nil, message, code: waits while the connection's budget is used up." },
+	{ "close", server_close, "ib?", LUA_ROLE_WORKER,
+	  "close(fd, reset) -> true | nil, message, code: what is queued leaves first, unless reset." },
+	{ "exists", server_exists, "i", LUA_ROLE_WORKER, "exists(fd) -> boolean: this worker knows it and it is open." },
+	{ "reload", server_reload, "", LUA_ROLE_WORKER, "reload() -> true | nil, message, code: as `luaserv reload`." },
+	{ "shutdown", server_shutdown, "", LUA_ROLE_WORKER, "shutdown() -> true | nil, message, code: as `luaserv stop`." },
+	{ NULL, NULL, NULL, 0, NULL },
+};
+
+static const struct bind_kind server_kind = { .name = "server", .methods = server_methods, .index = server_index };
+
+/* server(host, port, mode, type) */
+static int make_server(lua_State *L)
+{
+	struct app *app = app_of(L);
+	struct err err = { 0 };
+
+	if (!app)
+		return state_error(L, "luaserv.server can only be called by an app script that luaserv runs");
+	if (app->has_server)
+		return state_error(L, "there is a server already; use server:listen for further ports");
+	if (!lua_isnoneornil(L, 3)) {
+		struct str mode = str_from(lua_tostring(L, 3));
+
+		if (settings_set(&app->settings, NULL, "mode", mode, LAYER_SCRIPT, &err) < 0)
+			return state_error(L, "%s", err.text);
+	}
+	lua_remove(L, 3);
+	lua_settop(L, 3);
+	add_port(L, app, 1);
+	app->has_server = true;
+	bind_push(L, &server_kind, app);
+	lua_pushvalue(L, -1);
+	app->server_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+	return 1;
+}
+
+static const struct bind_row functions[] = {
+	{ "server", make_server, "s?i?s?s?", LUA_ROLE_ALL,
+	  "server(host = \"0.0.0.0\", port = 0, mode = \"process\", type = \"tcp\") -> server" },
+	{ NULL, NULL, NULL, 0, NULL },
+};
+
+int api_server_open(lua_State *L)
+{
+	bind_register(L, &server_kind);
+	bind_register(L, &port_kind);
+	bind_functions(L, "luaserv", functions);
+	return 1;
+}

@@ -1,0 +1,16 @@
+#include "api/modules.h"
+
+#include "api/api_co.h"
+#include "api/api_http.h"
+#include "api/api_server.h"
+#include "api/api_time.h"
+
+#include <stddef.h>
+
+const struct lua_module modules[] = {
+	{ "luaserv.core.server", api_server_open },
+	{ "luaserv.core.http", api_http_open },
+	{ "luaserv.core.time", api_time_open },
+	{ "luaserv.core.co", api_co_open },
+	{ NULL, NULL },
+};

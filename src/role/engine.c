@@ -1,0 +1,339 @@
+#include "role/engine.h"
+
+#include "api/modules.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "ipc/link_local.h"
+#include "ipc/link_ring.h"
+#include "lua/image.h"
+#include "reactor/reactor.h"
+#include "sys/fd.h"
+#include "worker/worker.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	QUEUE_MAX = 1 << 20,    /* bytes of a local link after which it counts as full */
+	QUIET_TURN_MS = 10,     /* how often a stopping engine looks whether anything is under way */
+	QUIET_TURNS = 2,        /* nothing was under way so often in a row: what was on its way has arrived */
+	WHOLE_EXTRA = 65536,    /* of a joined frame beyond its message: heads, addresses */
+	GENERATION_STEP = 40503 /* odd: successive processes of a slot begin their connection ids far apart */
+};
+
+struct engine {
+	struct engine_opts o;
+	struct chan chan;
+	struct shm shared;
+	struct board_worker *board;
+	struct board_worker *own_board; /* single mode */
+	struct image image;
+	struct worker *worker;
+	struct reactor *reactor;
+	int *listeners;
+	int access_log;
+	struct timer quiet;
+	struct timer deadline;
+	unsigned quiet_turns;
+	uint64_t stop_at;  /* loop time by which everything must have ended */
+	bool stopping;
+	bool closing;      /* the reactor was told to close what is idle */
+	bool drained;      /* the reactor has no connection any more */
+	bool worker_drains;
+	bool stopped;
+};
+
+static const struct settings *settings_of(const struct engine *e)
+{
+	return &e->o.release->settings;
+}
+
+/* ---- loading -------------------------------------------------------------------------------------------------------- */
+
+static uint64_t longest_message(const struct settings *s)
+{
+	uint64_t longest = WHOLE_EXTRA;
+
+	for (unsigned i = 0; i < s->n_ports; i++) {
+		longest = LS_MAX(longest, s->ports[i].package_max_length);
+		longest = LS_MAX(longest, s->ports[i].http_max_header_size);
+	}
+	return longest + WHOLE_EXTRA;
+}
+
+static void link_rings(struct engine *e)
+{
+	for (unsigned i = 0; i < e->o.reactors; i++) {
+		struct link_ring_opts opts = {
+			.tx = chan_tx(&e->chan, i),
+			.rx = chan_rx(&e->chan, i),
+			.peer_bell = e->o.bells[i],
+			.peer_asleep = &chan_shared_board(&e->shared, i)->asleep,
+			.receives = FRAME_DOWN,
+			.backlog_max = settings_of(e)->link_backlog_size,
+			.whole_max = longest_message(settings_of(e)),
+		};
+
+		worker_attach(e->worker, i, link_ring_new(&opts));
+	}
+	worker_set_bell(e->worker, e->o.chan.bell);
+}
+
+static int link_local(struct engine *e, struct err *err)
+{
+	struct link_local_opts local = { .queue_max = QUEUE_MAX, .hard_max = settings_of(e)->link_backlog_size };
+	struct reactor_opts opts = {
+		.settings = settings_of(e),
+		.id = e->o.slot % SLOTS_OWNERS,
+		.first_generation = (uint32_t)(e->o.generation * GENERATION_STEP),
+		.board = &e->board->reactor,
+		.bell = -1,
+		.access_log = e->access_log,
+		.slots = 1,
+	};
+	struct link *reactor_end, *worker_end;
+
+	e->reactor = reactor_new(e->o.loop, &opts, err);
+	if (!e->reactor)
+		return err->code;
+	link_local_new(&local, &reactor_end, &worker_end);
+	worker_attach(e->worker, opts.id, worker_end);
+	reactor_attach_link(e->reactor, 0, e->o.generation, reactor_end);
+	return 0;
+}
+
+static void on_loaded(void *ctx, const struct err *err)
+{
+	struct engine *e = ctx;
+	struct err why = *err;
+
+	if (why.code == 0 && e->o.reactors)
+		link_rings(e);
+	else if (why.code == 0)
+		link_local(e, &why);
+	e->o.on_loaded(e->o.ctx, &why);
+}
+
+void engine_load(struct engine *e)
+{
+	worker_load(e->worker, modules, e->o.selftest, on_loaded, e);
+}
+
+int engine_start(struct engine *e, struct err *err)
+{
+	int r = 0;
+
+	for (unsigned i = 0; e->reactor && i < e->o.n_listeners && r == 0; i++) {
+		int fd = e->listeners[i];
+
+		e->listeners[i] = -1;
+		r = reactor_listen(e->reactor, fd, &settings_of(e)->ports[i], err);
+	}
+	return r;
+}
+
+/* ---- stopping --------------------------------------------------------------------------------------------------------- */
+
+static void on_drained(void *ctx)
+{
+	struct engine *e = ctx;
+
+	if (e->stopped)
+		return;
+	e->stopped = true;
+	timer_del(e->o.loop, &e->quiet);
+	timer_del(e->o.loop, &e->deadline);
+	e->o.on_stopped(e->o.ctx);
+}
+
+static uint64_t time_left(const struct engine *e)
+{
+	uint64_t now = loop_now(e->o.loop);
+
+	return e->stop_at > now ? e->stop_at - now : 0;
+}
+
+static void drain_worker(struct engine *e)
+{
+	if (e->worker_drains)
+		return;
+	e->worker_drains = true;
+	worker_drain(e->worker, time_left(e));
+}
+
+static void on_reactor_drained(void *ctx)
+{
+	struct engine *e = ctx;
+
+	e->drained = true;
+	if (e->stopping)
+		drain_worker(e);
+}
+
+/* The worker finishes what it has before idle connections are closed: a handler of a raw connection may still answer. */
+static void on_quiet(struct timer *t)
+{
+	struct engine *e = LS_CONTAINER_OF(t, struct engine, quiet);
+	bool busy = board_get(&e->board->in_flight) > 0;
+
+	e->quiet_turns = busy ? 0 : e->quiet_turns + 1;
+	if (e->quiet_turns < QUIET_TURNS) {
+		timer_set(e->o.loop, &e->quiet, QUIET_TURN_MS);
+		return;
+	}
+	e->closing = true;
+	reactor_drain(e->reactor, true, on_reactor_drained, e);
+}
+
+static void on_deadline(struct timer *t)
+{
+	drain_worker(LS_CONTAINER_OF(t, struct engine, deadline));
+}
+
+static void begin_stop(struct engine *e)
+{
+	e->stopping = true;
+	if (e->reactor)
+		reactor_drain(e->reactor, false, on_reactor_drained, e);
+	else
+		drain_worker(e);
+}
+
+void engine_stop(struct engine *e, uint64_t wait_ms, bool now)
+{
+	uint64_t at = loop_now(e->o.loop) + wait_ms;
+	bool sooner = !e->stopping || at < e->stop_at;
+
+	if (sooner)
+		e->stop_at = at;
+	if (!e->stopping)
+		begin_stop(e);
+	if (e->stopped)
+		return;
+	if (e->worker_drains && sooner)
+		worker_drain(e->worker, wait_ms);
+	if (e->stopped || !e->reactor || e->drained)
+		return;
+	timer_set(e->o.loop, &e->deadline, time_left(e));
+	if (now && !e->closing && !timer_is_set(&e->quiet))
+		timer_set(e->o.loop, &e->quiet, 0);
+}
+
+/* ---- life --------------------------------------------------------------------------------------------------------------- */
+
+static void on_retire(void *ctx)
+{
+	struct engine *e = ctx;
+
+	e->o.on_retire(e->o.ctx);
+}
+
+static int open_memory(struct engine *e, struct err *err)
+{
+	uint32_t ring_size = (uint32_t)settings_of(e)->ring_size;
+	int r;
+
+	if (e->o.chan.up < 0) {
+		e->own_board = aligned_alloc(64, align_up(sizeof *e->own_board, 64));
+		if (!e->own_board)
+			return err_set(err, -ENOMEM, "there is no memory for the counters");
+		memset(e->own_board, 0, sizeof *e->own_board);
+		e->board = e->own_board;
+		return 0;
+	}
+	r = chan_open_worker(&e->chan, &e->o.chan, e->o.reactors, ring_size, err);
+	if (r < 0)
+		return r;
+	e->board = chan_board(&e->chan);
+	if (e->o.reactors == 0)
+		return 0;
+	r = chan_shared_map(e->o.shared_fd, false, &e->shared);
+	return r < 0 ? err_set(err, r, "the reactors' boards cannot be mapped: %s", strerror(-r)) : 0;
+}
+
+struct engine *engine_new(const struct engine_opts *o, struct err *err)
+{
+	struct engine *e = xzalloc(sizeof *e);
+	struct worker_opts opts = {
+		.loop = o->loop,
+		.settings = &o->release->settings,
+		.image = &e->image,
+		.slot = o->slot,
+		.generation = o->generation,
+		.master_pid = o->master_pid,
+		.manager_pid = o->manager_pid,
+		.on_retire = on_retire,
+		.on_drained = on_drained,
+		.ctx = e,
+	};
+
+	e->o = *o;
+	e->access_log = o->access_log;
+	e->listeners = xalloc((o->n_listeners + 1) * sizeof *e->listeners);
+	memcpy(e->listeners, o->listeners, o->n_listeners * sizeof *e->listeners);
+	timer_init(&e->quiet, on_quiet);
+	timer_init(&e->deadline, on_deadline);
+	if (open_memory(e, err) < 0 || image_open(&e->image, o->release->image_fd, err) < 0) {
+		engine_free(e);
+		return NULL;
+	}
+	opts.board = e->board;
+	e->worker = worker_new(&opts);
+	return e;
+}
+
+static void on_access_log_changed(void *ctx)
+{
+	int *old = ctx;
+
+	fd_close(old);
+	free(old);
+}
+
+void engine_access_log(struct engine *e, int fd)
+{
+	int *old;
+
+	if (!e->reactor) {
+		fd_close(&fd);
+		return;
+	}
+	old = xalloc(sizeof *old);
+	*old = e->access_log;
+	e->access_log = fd;
+	reactor_access_log(e->reactor, fd, on_access_log_changed, old);
+}
+
+void engine_free(struct engine *e)
+{
+	if (!e)
+		return;
+	timer_del(e->o.loop, &e->quiet);
+	timer_del(e->o.loop, &e->deadline);
+	if (e->worker)
+		worker_free(e->worker);
+	if (e->reactor)
+		reactor_stop(e->reactor);
+	image_close(&e->image);
+	if (e->chan.up.p)
+		chan_close(&e->chan);
+	if (e->shared.p)
+		shm_unmap(&e->shared);
+	for (unsigned i = 0; i < e->o.n_listeners; i++)
+		fd_close(&e->listeners[i]);
+	fd_close(&e->access_log);
+	free(e->own_board);
+	free(e->listeners);
+	free(e);
+}
+
+uint64_t engine_connections(const struct engine *e)
+{
+	return e->reactor ? reactor_connections(e->reactor) : 0;
+}
+
+const struct board_worker *engine_board(const struct engine *e)
+{
+	return e->board;
+}

@@ -1,0 +1,29 @@
+#include "worker/codes.h"
+
+#include "base/bits.h"
+
+static const struct {
+	int code;
+	const char *text;
+} texts[] = {
+	{ CODE_NO_MEMORY, "there is no memory" },
+	{ CODE_PARAMS, "the arguments make no sense" },
+	{ CODE_WRONG_OPERATION, "that cannot be done here" },
+	{ CODE_EMPTY, "there is nothing to send" },
+	{ CODE_FILE_NOT_FOUND, "the file cannot be opened" },
+	{ CODE_CLOSED_BY_SERVER, "the connection was closed by the server" },
+	{ CODE_CLOSED_BY_PEER, "the connection was closed by the peer" },
+	{ CODE_CLOSING, "the connection is closing" },
+	{ CODE_CLOSED, "the connection is closed" },
+	{ CODE_NO_CONNECTION, "there is no such connection" },
+	{ CODE_OUTPUT_OVERFLOW, "the connection's socket_buffer_size is used up" },
+	{ CODE_TOO_LARGE, "the data is too large" },
+};
+
+const char *codes_text(int code)
+{
+	for (unsigned i = 0; i < LS_COUNT(texts); i++)
+		if (texts[i].code == code)
+			return texts[i].text;
+	return "unknown error";
+}

@@ -1,0 +1,20 @@
+/* Error codes that Lua sees as the third result; Swoole's numbers (swoole_errno), so that ported code keeps working. */
+#pragma once
+
+enum code {
+	CODE_NO_MEMORY = 501,
+	CODE_PARAMS = 505,
+	CODE_WRONG_OPERATION = 509,
+	CODE_EMPTY = 550,
+	CODE_FILE_NOT_FOUND = 700,
+	CODE_CLOSED_BY_SERVER = 1001,
+	CODE_CLOSED_BY_PEER = 1002,
+	CODE_CLOSING = 1003,
+	CODE_CLOSED = 1004,
+	CODE_NO_CONNECTION = 1005,
+	CODE_OUTPUT_OVERFLOW = 1009,
+	CODE_TOO_LARGE = 1203,
+};
+
+/* "the connection was closed by the peer" */
+const char *codes_text(int code);

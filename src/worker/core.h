@@ -1,0 +1,78 @@
+/* What the files of the worker share. */
+#pragma once
+
+#include "base/map.h"
+#include "base/mem.h"
+#include "loop/watch.h"
+#include "lua/app.h"
+#include "lua/sched.h"
+#include "lua/watchdog.h"
+#include "worker/outflow.h"
+#include "worker/request.h"
+#include "worker/session.h"
+#include "worker/worker.h"
+
+/* Something to start once the links have been drained: what a process dies of must have been taken off its ring. */
+struct ready {
+	struct list link;
+	void (*run)(struct ready *ready);
+};
+
+struct worker {
+	struct worker_opts o;
+	lua_State *L;
+	struct app *app;
+	struct sched *sched;
+	struct watchdog watchdog;
+	struct loop_hook hook;
+	struct watch bell;
+	bool has_bell;
+	struct link *links[SLOTS_OWNERS]; /* by reactor id */
+	unsigned n_links;
+	unsigned n_byes;
+	struct list ready;
+	struct list room_waiters;         /* struct outflow.waiting */
+	struct map sessions;              /* conn_id -> struct session */
+	struct map requests;              /* conn_id ^ stream << 53 … see request_key() */
+	unsigned in_flight;               /* requests and messages whose handlers have not ended */
+	uint64_t begun;                   /* requests and messages so far, for max_request */
+	uint64_t retire_at;               /* 0: never */
+	bool retired;
+	bool draining;
+	bool drained;
+	bool cancelled;                   /* background coroutines were told to end */
+	uint64_t drain_deadline;          /* loop time */
+	uint64_t cancel_at;
+	struct timer drain_timer;
+	void (*loaded)(void *ctx, const struct err *err);
+	void *loaded_ctx;
+	bool selftest;
+};
+
+/* The one worker of this process; NULL in other roles. */
+struct worker *worker_current(void);
+void worker_ready(struct worker *w, struct ready *ready);
+/* One more request or message begins. */
+void worker_count_begin(struct worker *w);
+void worker_count_end(struct worker *w);
+/* The link that leads to a connection; NULL: no such reactor here. */
+struct link *worker_link(struct worker *w, conn_id id);
+
+/* Runs a handler with the `nargs` values on the stack of the state it returns.  events_begin() gives that state with the
+ * function pushed (a new task, or in plain mode the main state); NULL: max_coroutine is reached. */
+struct event_call {
+	lua_State *L;
+	struct task *task; /* NULL in plain mode */
+	const char *event;
+	uint64_t fd;
+};
+bool events_begin(struct worker *w, int handler, const char *event, uint64_t fd, struct event_call *out);
+/* on_done(task, status) is called also in plain mode, with a task that has only ctx and event (L is the main state, error text on
+ * top). Runs now. */
+void events_run(struct worker *w, struct event_call *call, int nargs, void (*on_done)(struct task *t, int status), void *ctx);
+/* Logs what a handler raised: once, with event, fd and `about` (a request line, may be NULL). */
+void events_log_error(struct worker *w, const struct task *t, const char *about);
+/* Pushes the server object. */
+void events_push_server(struct worker *w, lua_State *L);
+/* link.on_frame; ctx is the worker. */
+int events_on_frame(void *ctx, const struct frame *f, struct str payload);

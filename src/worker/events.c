@@ -1,0 +1,115 @@
+/* Frames to handlers: the callback table, and how a handler is run in either way (coroutine or plain). */
+#include "worker/core.h"
+
+#include "base/log.h"
+#include "lua/bind.h"
+
+#include <errno.h>
+
+bool events_begin(struct worker *w, int handler, const char *event, uint64_t fd, struct event_call *out)
+{
+	out->task = NULL;
+	out->L = w->L;
+	if (w->o.settings->enable_coroutine) {
+		struct task *t = sched_task(w->sched);
+
+		if (!t) {
+			log_warn("max_coroutine (%llu) is reached; a %s event is refused",
+				 (unsigned long long)w->o.settings->max_coroutine, event);
+			return false;
+		}
+		t->event = event;
+		t->fd = fd;
+		out->task = t;
+		out->L = t->L;
+	}
+	out->event = event;
+	out->fd = fd;
+	lua_rawgeti(out->L, LUA_REGISTRYINDEX, handler);
+	return true;
+}
+
+/* Without coroutines the same end is told through a task that is only a record. */
+static void run_plain(struct worker *w, const struct event_call *call, int nargs,
+		      void (*on_done)(struct task *t, int status), void *ctx)
+{
+	struct task record = { .L = w->L, .sched = w->sched, .ctx = ctx, .event = call->event, .fd = call->fd };
+	int top = lua_gettop(w->L) - nargs - 1;
+	int status = sched_call_plain(w->sched, w->L, nargs, call->event, call->fd);
+
+	on_done(&record, status);
+	lua_settop(w->L, top);
+}
+
+void events_run(struct worker *w, struct event_call *call, int nargs, void (*on_done)(struct task *t, int status), void *ctx)
+{
+	if (!call->task) {
+		run_plain(w, call, nargs, on_done, ctx);
+		return;
+	}
+	call->task->on_done = on_done;
+	call->task->ctx = ctx;
+	sched_start(call->task, nargs);
+}
+
+void events_log_error(struct worker *w, const struct task *t, const char *about)
+{
+	const char *text = lua_tostring(t->L, -1);
+
+	board_add(&w->o.board->errors, 1);
+	if (about)
+		log_error("the %s handler failed, fd %llu, %s: %s", t->event, (unsigned long long)t->fd, about,
+			  text ? text : "?");
+	else if (t->fd)
+		log_error("the %s handler failed, fd %llu: %s", t->event, (unsigned long long)t->fd, text ? text : "?");
+	else
+		log_error("the %s handler failed: %s", t->event, text ? text : "?");
+}
+
+void events_push_server(struct worker *w, lua_State *L)
+{
+	lua_rawgeti(L, LUA_REGISTRYINDEX, w->app->server_ref);
+}
+
+static int on_ack(struct worker *w, const struct frame *f)
+{
+	if (f->stream)
+		request_on_ack(w, f);
+	else
+		session_on_ack(w, f);
+	return 0;
+}
+
+static int on_bye(struct worker *w)
+{
+	w->n_byes++;
+	return 0;
+}
+
+int events_on_frame(void *ctx, const struct frame *f, struct str payload)
+{
+	struct worker *w = ctx;
+
+	switch (f->type) {
+	case FRAME_REQUEST:
+		return request_on_head(w, f, payload);
+	case FRAME_BODY:
+		return request_on_body(w, f, payload);
+	case FRAME_ABORT:
+		request_on_abort(w, f);
+		return 0;
+	case FRAME_DATA:
+		return session_on_data(w, f, payload);
+	case FRAME_OPEN:
+		session_on_open(w, f, payload);
+		return 0;
+	case FRAME_CLOSED:
+		return session_on_closed(w, f, payload);
+	case FRAME_ACK:
+		return on_ack(w, f);
+	case FRAME_BYE:
+		return on_bye(w);
+	default:
+		return -EBADMSG;
+	}
+}

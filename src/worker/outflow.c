@@ -1,0 +1,177 @@
+#include "worker/outflow.h"
+
+#include "base/bits.h"
+#include "base/mem.h"
+#include "lua/bind.h"
+#include "worker/codes.h"
+#include "worker/core.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* Up to this a send goes out although the ring is full: parking for it would cost more than keeping it. */
+enum { SMALL = 4096, NOT_YET = -1 };
+
+struct pending {
+	struct list link;
+	struct outflow *of;
+	struct task *task; /* NULL: its sender has given up, but it had begun to leave */
+	struct str rest;
+	int anchor;        /* registry reference of the string */
+	bool end;
+	bool begun;
+	int *early;        /* wait() has not parked yet: the outcome goes here */
+};
+
+void outflow_init(struct outflow *of, struct link *line, uint64_t budget,
+		  int (*emit)(struct outflow *of, struct str piece, bool end))
+{
+	*of = (struct outflow){ .line = line, .budget = budget, .emit = emit };
+	list_init(&of->waiting);
+	list_init(&of->pending);
+}
+
+static uint64_t room(const struct outflow *of)
+{
+	uint64_t on_way = of->sent - of->acked;
+
+	return on_way < of->budget ? of->budget - on_way : 0;
+}
+
+static int emit(struct outflow *of, struct str piece, bool end)
+{
+	int r = of->emit(of, piece, end);
+
+	if (r == 0)
+		of->sent += piece.len;
+	return r;
+}
+
+static void drop(struct pending *p)
+{
+	luaL_unref(worker_current()->L, LUA_REGISTRYINDEX, p->anchor);
+	list_del(&p->link);
+	free(p);
+}
+
+static void finish(struct pending *p, int code)
+{
+	struct task *t = p->task;
+
+	if (p->early) {
+		*p->early = code;
+		t = NULL;
+	}
+	drop(p);
+	if (!t)
+		return;
+	if (code == 0) {
+		lua_pushboolean(t->L, 1);
+		sched_wake(t, 1);
+	} else {
+		sched_wake(t, bind_fail(t->L, code, "%s", codes_text(code)));
+	}
+}
+
+void outflow_pump(struct outflow *of)
+{
+	for (struct list *it; !of->closed && (it = list_first(&of->pending));) {
+		struct pending *p = LS_CONTAINER_OF(it, struct pending, link);
+		size_t piece = (size_t)LS_MIN(room(of), (uint64_t)p->rest.len);
+
+		if (of->line->full) {
+			if (!list_linked(&of->waiting))
+				list_append(&worker_current()->room_waiters, &of->waiting);
+			return;
+		}
+		if (piece == 0 && p->rest.len > 0)
+			return; /* an ACK goes on */
+		piece = LS_MIN(piece, (size_t)of->line->piece_max);
+
+		bool last = piece == p->rest.len;
+
+		p->begun = true;
+		if (emit(of, str_take(p->rest, piece), last && p->end) < 0) {
+			finish(p, CODE_OUTPUT_OVERFLOW);
+			continue;
+		}
+		p->rest = str_skip(p->rest, piece);
+		if (last)
+			finish(p, 0);
+	}
+}
+
+/* The sender's time is up, or it was cancelled. What has not begun to leave never will; the rest of what has begun must
+ * follow, or the peer would see a torn message. */
+static void give_up(struct task *t)
+{
+	struct pending *p = t->wait;
+
+	if (p->begun)
+		p->task = NULL;
+	else
+		drop(p);
+}
+
+static int wait(struct outflow *of, lua_State *L, int idx, struct str bytes, bool end, const char *what)
+{
+	struct worker *w = worker_current();
+	struct pending *p = try_alloc(sizeof *p);
+
+	if (!p)
+		return bind_fail(L, CODE_NO_MEMORY, "%s", codes_text(CODE_NO_MEMORY));
+	lua_pushvalue(L, idx);
+	*p = (struct pending){ .of = of, .rest = bytes, .end = end, .task = sched_current(w->sched) };
+	p->anchor = luaL_ref(L, LUA_REGISTRYINDEX);
+	list_append(&of->pending, &p->link);
+
+	/* The first piece, and a place among those who wait for room. */
+	int early = NOT_YET;
+
+	p->early = &early;
+	outflow_pump(of);
+	if (early > 0)
+		return bind_fail(L, early, "%s", codes_text(early));
+	if (early == 0) {
+		lua_pushboolean(L, 1);
+		return 1;
+	}
+	p->early = NULL;
+	return sched_park(L, what, give_up, p, w->o.settings->send_timeout);
+}
+
+int outflow_send(struct outflow *of, lua_State *L, int idx, size_t skip, bool end, const char *what)
+{
+	struct str bytes = { 0 };
+
+	bytes.p = lua_tolstring(L, idx, &bytes.len);
+	bytes = str_skip(bytes, skip);
+	if (of->closed)
+		return bind_fail(L, CODE_CLOSED_BY_PEER, "%s", codes_text(CODE_CLOSED_BY_PEER));
+
+	bool fits = list_empty(&of->pending) && bytes.len <= room(of) && (!of->line->full || bytes.len <= SMALL);
+
+	if (!fits && worker_current()->o.settings->send_yield && sched_may_park(L))
+		return wait(of, L, idx, bytes, end, what);
+	if (!list_empty(&of->pending) || (bytes.len > room(of) && !end))
+		return bind_fail(L, CODE_OUTPUT_OVERFLOW, "%s", codes_text(CODE_OUTPUT_OVERFLOW));
+	if (emit(of, bytes, end) < 0)
+		return bind_fail(L, CODE_OUTPUT_OVERFLOW, "%s", codes_text(CODE_OUTPUT_OVERFLOW));
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+void outflow_ack(struct outflow *of, uint64_t total)
+{
+	if (total > of->acked && total <= of->sent)
+		of->acked = total;
+	outflow_pump(of);
+}
+
+void outflow_close(struct outflow *of)
+{
+	of->closed = true;
+	list_del(&of->waiting);
+	for (struct list *it; (it = list_first(&of->pending));)
+		finish(LS_CONTAINER_OF(it, struct pending, link), CODE_CLOSED_BY_PEER);
+}

@@ -1,0 +1,35 @@
+/* Bytes from Lua to one connection or response, within its budget.
+ *
+ * What is on its way (sent, not yet acknowledged by the reactor) never passes the budget.  A send that does not fit waits
+ * in its coroutine; its string is anchored and goes out piece by piece.  Sends leave in the order they were called.
+ */
+#pragma once
+
+#include "base/list.h"
+#include "base/str.h"
+#include "ipc/link.h"
+#include "lua/sched.h"
+
+struct outflow {
+	struct list waiting;  /* on worker.room_waiters while the link is full */
+	struct list pending;  /* struct pending: sends that wait, oldest first */
+	struct link *line;
+	uint64_t sent;
+	uint64_t acked;
+	uint64_t budget;
+	bool closed;          /* nothing leaves any more */
+	/* Puts a piece on the link; END with the last byte of a final send.  Negative errno. */
+	int (*emit)(struct outflow *of, struct str piece, bool end);
+};
+
+void outflow_init(struct outflow *of, struct link *line, uint64_t budget,
+		  int (*emit)(struct outflow *of, struct str piece, bool end));
+/* Sends the string at stack index `idx` without its first `skip` bytes; `end`: nothing follows.  Returns the number of Lua results: true; or parks until it
+ * has left; or nil, message, code.  For `return outflow_send(…)` from a C function. */
+int outflow_send(struct outflow *of, lua_State *L, int idx, size_t skip, bool end, const char *what);
+/* The reactor says so many bytes have left. */
+void outflow_ack(struct outflow *of, uint64_t total);
+/* There is room in the link: goes on as far as budget and link allow. */
+void outflow_pump(struct outflow *of);
+/* The peer has gone: waiting sends get nil, "connection closed", code. */
+void outflow_close(struct outflow *of);

@@ -1,0 +1,321 @@
+#include "worker/request.h"
+
+#include "lua/bind.h"
+#include "worker/codes.h"
+#include "worker/core.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* A streamed body that nobody reads stops at this. */
+enum { STREAM_HIGH = 256 * 1024, STREAM_LOW = 64 * 1024, KEPT = 256 };
+
+struct request_box {
+	struct request r;
+	struct ready ready;
+};
+
+static struct pool boxes = { .size = sizeof(struct request_box), .keep = KEPT };
+static const struct bind_kind *req_kind, *res_kind;
+
+void request_set_kinds(const struct bind_kind *req, const struct bind_kind *res)
+{
+	req_kind = req;
+	res_kind = res;
+}
+
+/* Stream numbers of one connection stay below 2^11 apart from each other while they live, so that this is unique: the
+ * reactor never has more than http_pipeline_max under way. */
+static uint64_t key_of(conn_id conn, uint32_t stream)
+{
+	return conn ^ (uint64_t)stream << 53;
+}
+
+static struct request *find(struct worker *w, const struct frame *f)
+{
+	struct request *r = map_get(&w->requests, key_of(f->conn, f->stream));
+
+	return r && r->conn == f->conn && r->stream == f->stream ? r : NULL;
+}
+
+const char *request_line(const struct request *r, char *out, size_t cap)
+{
+	char method[64], target[512];
+
+	str_escape(http_head_str(&r->view, r->view.head->method_name), method, sizeof method);
+	str_escape(str_take(http_head_str(&r->view, r->view.head->target), 256), target, sizeof target);
+	snprintf(out, cap, "%s %s HTTP/1.%u", method, target, r->view.head->version_minor);
+	return out;
+}
+
+static void void_handle(struct bind_handle **handle)
+{
+	if (*handle)
+		(*handle)->object = NULL;
+	*handle = NULL;
+}
+
+static void free_request(struct request *r)
+{
+	struct worker *w = r->worker;
+	struct request_box *box = LS_CONTAINER_OF(r, struct request_box, r);
+
+	void_handle(&r->req_handle);
+	void_handle(&r->res_handle);
+	outflow_close(&r->out);
+	if (r->cache != LUA_NOREF)
+		luaL_unref(w->L, LUA_REGISTRYINDEX, r->cache);
+	map_del(&w->requests, key_of(r->conn, r->stream));
+	list_del(&box->ready.link);
+	buf_unref(r->image);
+	buf_unref(r->body);
+	arena_clear(&r->arena);
+	pool_put(&boxes, box);
+}
+
+/* The reactor needs an end for every stream, also if the handler left it to another process that died. */
+static void end_if_over(struct request *r)
+{
+	if (!r->running && (r->finished || r->aborted) && list_empty(&r->out.pending))
+		free_request(r);
+}
+
+void request_free_all(struct worker *w)
+{
+	size_t cursor = 0;
+
+	for (const struct map_entry *e; (e = map_next(&w->requests, &cursor)); cursor = 0)
+		free_request(e->value);
+	pool_trim(&boxes);
+}
+
+/* ---- the handler ------------------------------------------------------------------------------------------------------------------ */
+
+static void on_done(struct task *t, int status)
+{
+	struct request *r = t->ctx;
+	struct worker *w = r->worker;
+
+	if (status != 0) {
+		char line[1024];
+
+		/* A client that went away cancels its handler; that is no error of the app. */
+		if (!(r->aborted && t->cancelled))
+			events_log_error(w, t, request_line(r, line, sizeof line));
+		response_fail(r, 500);
+	} else if (!r->finished && !r->detached) {
+		response_complete(r);
+	}
+	r->running = false;
+	r->task = NULL;
+	worker_count_end(w);
+	/* Not freed here: this is inside the task's last moments. */
+	worker_ready(w, &LS_CONTAINER_OF(r, struct request_box, r)->ready);
+}
+
+static void start(struct request *r)
+{
+	struct worker *w = r->worker;
+	int handler = app_handler(w->app, r->port->index, EVENT_request);
+	struct event_call call;
+
+	if (handler == LUA_NOREF || !events_begin(w, handler, "request", r->conn, &call)) {
+		response_fail(r, 503);
+		end_if_over(r);
+		return;
+	}
+	r->req_handle = bind_push(call.L, req_kind, r);
+	r->res_handle = bind_push(call.L, res_kind, r);
+	r->running = true;
+	r->task = call.task;
+	worker_count_begin(w);
+	events_run(w, &call, 2, on_done, r);
+}
+
+static void run(struct ready *ready)
+{
+	struct request *r = &LS_CONTAINER_OF(ready, struct request_box, ready)->r;
+	bool begun = r->req_handle || r->running || r->finished;
+
+	if (!begun && !r->aborted && (r->body_done || r->streaming))
+		start(r);
+	else
+		end_if_over(r);
+}
+
+/* ---- what the reactor says ----------------------------------------------------------------------------------------------------------- */
+
+static int emit(struct outflow *of, struct str piece, bool end)
+{
+	struct request *r = LS_CONTAINER_OF(of, struct request, out);
+	struct frame f = {
+		.type = FRAME_RESPONSE_BODY,
+		.flags = end ? FRAME_END : 0,
+		.conn = r->conn,
+		.stream = r->stream,
+	};
+
+	return link_send(of->line, &f, &piece, 1);
+}
+
+int request_on_head(struct worker *w, const struct frame *f, struct str payload)
+{
+	struct request_box *box;
+	struct buf *image;
+	struct http_view view;
+
+	if (f->arg >= w->o.settings->n_ports || find(w, f))
+		return -EBADMSG;
+	image = buf_new(payload.len);
+	if (!image)
+		return -ENOMEM;
+	memcpy(image->data, payload.p, payload.len);
+	image->len = (uint32_t)payload.len;
+	if (http_head_check(buf_str(image), &view) < 0) {
+		buf_unref(image);
+		return -EBADMSG;
+	}
+
+	box = pool_get(&boxes);
+	*box = (struct request_box){ .ready = { .run = run } };
+	list_init(&box->ready.link);
+
+	struct request *r = &box->r;
+
+	r->worker = w;
+	r->conn = f->conn;
+	r->stream = f->stream;
+	r->image = image;
+	r->view = view;
+	r->port = &w->o.settings->ports[f->arg];
+	r->status = 200;
+	r->cache = LUA_NOREF;
+	r->body_done = f->flags & FRAME_END;
+	r->streaming = r->port->http_request_body == REQUEST_BODY_STREAM && w->o.settings->enable_coroutine;
+	outflow_init(&r->out, worker_link(w, f->conn), r->port->socket_buffer_size, emit);
+	map_put(&w->requests, key_of(r->conn, r->stream), r);
+	if (r->body_done || r->streaming)
+		worker_ready(w, &box->ready);
+	return 0;
+}
+
+static void pause_reading(struct request *r, bool pause)
+{
+	struct frame f = { .type = pause ? FRAME_PAUSE : FRAME_RESUME, .conn = r->conn };
+
+	if (r->reading_paused == pause)
+		return;
+	r->reading_paused = pause;
+	(void)link_send(r->out.line, &f, NULL, 0);
+}
+
+/* Pushes what there is, at most `max` bytes (0: all). */
+static int push_body(struct request *r, lua_State *L, uint64_t max)
+{
+	struct str body = r->body ? buf_str(r->body) : (struct str){ "", 0 };
+	struct str piece = max ? str_take(body, (size_t)max) : body;
+
+	lua_pushlstring(L, piece.p, piece.len);
+	if (piece.len == body.len) {
+		buf_unref(r->body);
+		r->body = NULL;
+	} else {
+		r->body->off += (uint32_t)piece.len;
+	}
+	if (body.len - piece.len <= STREAM_LOW)
+		pause_reading(r, false);
+	return 1;
+}
+
+static void wake_reader(struct request *r)
+{
+	struct task *t = r->reader;
+	bool enough = r->body_done || (r->read_max && r->body);
+	int n;
+
+	if (!t || !(enough || r->aborted))
+		return;
+	r->reader = NULL;
+	if (r->aborted && !r->body_done)
+		n = bind_fail(t->L, CODE_CLOSED_BY_PEER, "the client went away before the body was complete");
+	else if (!r->body && r->read_max)
+		n = (lua_pushnil(t->L), 1);
+	else
+		n = push_body(r, t->L, r->read_max);
+	sched_wake(t, n);
+}
+
+int request_on_body(struct worker *w, const struct frame *f, struct str payload)
+{
+	struct request *r = find(w, f);
+	uint64_t limit;
+
+	if (!r)
+		return 0; /* answered without reading it */
+	limit = r->streaming ? (uint64_t)1 << 30 : r->port->package_max_length;
+	r->body_received += payload.len;
+	if (payload.len && buf_append(&r->body, payload, (size_t)limit) < 0) {
+		response_fail(r, 413);
+		r->aborted = true;
+	}
+	r->body_done = f->flags & FRAME_END;
+	if (r->streaming && !r->body_done && r->body && buf_str(r->body).len > STREAM_HIGH)
+		pause_reading(r, true);
+	wake_reader(r);
+	if (r->body_done && !r->streaming)
+		worker_ready(w, &LS_CONTAINER_OF(r, struct request_box, r)->ready);
+	return 0;
+}
+
+void request_on_abort(struct worker *w, const struct frame *f)
+{
+	struct request *r = find(w, f);
+
+	if (!r)
+		return;
+	r->aborted = true;
+	outflow_close(&r->out);
+	wake_reader(r);
+	worker_ready(w, &LS_CONTAINER_OF(r, struct request_box, r)->ready);
+}
+
+void request_on_ack(struct worker *w, const struct frame *f)
+{
+	struct request *r = find(w, f);
+
+	if (!r)
+		return;
+	outflow_ack(&r->out, f->value);
+	worker_ready(w, &LS_CONTAINER_OF(r, struct request_box, r)->ready);
+}
+
+/* ---- reading the body ------------------------------------------------------------------------------------------------------------------ */
+
+static void stop_reading(struct task *t)
+{
+	struct request *r = t->wait;
+
+	r->reader = NULL;
+}
+
+int request_read(struct request *r, lua_State *L, uint64_t max)
+{
+	struct task *t = sched_current(r->worker->sched);
+
+	if (r->reader)
+		return luaL_error(L, "req: another coroutine already reads this body");
+	/* Reading asks for what was held back. */
+	pause_reading(r, false);
+	if (r->body_done || (max && r->body)) {
+		if (!r->body && max) {
+			lua_pushnil(L);
+			return 1;
+		}
+		return push_body(r, L, max);
+	}
+	if (r->aborted)
+		return bind_fail(L, CODE_CLOSED_BY_PEER, "the client went away before the body was complete");
+	r->reader = t;
+	r->read_max = max;
+	return sched_park(L, max ? "req:read" : "req:body", stop_reading, r, 0);
+}

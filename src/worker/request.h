@@ -1,0 +1,89 @@
+/* One HTTP request in a worker, and its answer: from REQUEST until the handler and the answer have both ended.
+ *
+ * Lua holds handles on it (`req`, `res`); they are voided when it ends, so that a late use is a Lua error and never a crash.
+ */
+#pragma once
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "proto/http_head.h"
+#include "worker/outflow.h"
+
+struct bind_handle;
+struct worker;
+
+struct response_field {
+	struct str name;
+	struct str value;
+};
+
+enum { RESPONSE_FIELDS_MAX = 200 };
+
+struct request {
+	struct worker *worker;
+	conn_id conn;
+	uint32_t stream;
+	struct buf *image;        /* the head image `view` looks at */
+	struct http_view view;
+	const struct port *port;
+	struct arena arena;       /* response fields and what the handles need */
+
+	/* The body: pieces in order; buffered requests have one. */
+	struct buf *body;         /* received and not yet read; NULL: none */
+	uint64_t body_received;
+	bool body_done;           /* END came */
+	bool streaming;           /* the handler started at the head */
+	bool reading_paused;      /* the reactor was asked to wait */
+	struct task *reader;      /* parked in read() */
+	uint64_t read_max;        /* what it asked for; 0: everything */
+
+	/* The answer. */
+	uint16_t status;
+	struct str reason;
+	struct response_field *fields;
+	unsigned n_fields;
+	unsigned cap_fields;
+	struct outflow out;
+	bool head_sent;
+	bool finished;            /* the app has given the whole answer */
+	bool detached;            /* the handler's end does not finish it */
+	bool aborted;             /* ABORT came: the client has gone */
+	bool running;             /* the handler has not ended */
+
+	struct task *task;        /* the handler's */
+	struct bind_handle *req_handle;
+	struct bind_handle *res_handle;
+	int cache;                /* registry reference of a table for what Lua computed once (headers, query …) */
+};
+
+int request_on_head(struct worker *w, const struct frame *f, struct str payload);
+int request_on_body(struct worker *w, const struct frame *f, struct str payload);
+void request_on_abort(struct worker *w, const struct frame *f);
+void request_on_ack(struct worker *w, const struct frame *f);
+/* Kinds of the two handles, given by api_http.c before the first request. */
+struct bind_kind;
+void request_set_kinds(const struct bind_kind *req, const struct bind_kind *res);
+void request_free_all(struct worker *w);
+
+/* "GET /path HTTP/1.1", escaped, for logs. */
+const char *request_line(const struct request *r, char *out, size_t cap);
+
+/* Reads up to `max` bytes of the body (0: all of it), parking until there are some (0: until it is whole). Results: a string; nil
+ * at the end; nil, message, code. */
+int request_read(struct request *r, lua_State *L, uint64_t max);
+
+/* ---- response.c: the answer ----------------------------------------------------------------------------------------------------- */
+
+/* 0, or -EINVAL (not a token, or CR LF NUL in the value), -EALREADY (head sent), -E2BIG. `add`: beside those of that name. */
+int response_field(struct request *r, struct str name, struct str value, bool add);
+/* -EINVAL, -EALREADY. */
+int response_status(struct request *r, int status, struct str reason);
+/* Sends the string at `idx` (0: none) as a further part of the body, or, with `end`, as its last.  Lua results of
+ * outflow_send(). */
+int response_send(struct request *r, lua_State *L, int idx, bool end, const char *what);
+/* The whole body from a file.  0 or a code. */
+int response_file(struct request *r, const char *path, uint64_t offset, uint64_t length);
+/* The handler has ended without finishing. */
+void response_complete(struct request *r);
+/* The handler raised: 500, or an abort if the head has left. */
+void response_fail(struct request *r, int status);

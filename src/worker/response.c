@@ -1,0 +1,261 @@
+/* The answer to a request: fields, then the head and what is there of the body in one frame. */
+#include "worker/core.h"
+
+#include "lua/bind.h"
+#include "proto/http_head.h"
+#include "worker/codes.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+
+/* One builder serves all: a head is built and sent in one go. */
+static struct http_head_builder builder;
+
+static bool is_token(struct str s)
+{
+	for (size_t i = 0; i < s.len; i++) {
+		char c = s.p[i];
+		bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+
+		if (!letter && !memchr("!#$%&'*+-.^_`|~", c, 15))
+			return false;
+	}
+	return s.len > 0;
+}
+
+static bool is_value(struct str s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (s.p[i] == '\r' || s.p[i] == '\n' || s.p[i] == '\0')
+			return false;
+	return true;
+}
+
+static struct str keep(struct request *r, struct str s)
+{
+	return str_make(arena_dup(&r->arena, s.p, s.len), s.len);
+}
+
+static void remove_fields(struct request *r, struct str name)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < r->n_fields; i++)
+		if (!str_ieq(r->fields[i].name, name))
+			r->fields[kept++] = r->fields[i];
+	r->n_fields = kept;
+}
+
+int response_field(struct request *r, struct str name, struct str value, bool add)
+{
+	if (r->head_sent)
+		return -EALREADY;
+	if (!is_token(name) || !is_value(value))
+		return -EINVAL;
+	if (!add)
+		remove_fields(r, name);
+	if (r->n_fields == RESPONSE_FIELDS_MAX)
+		return -E2BIG;
+	if (r->n_fields == r->cap_fields) {
+		unsigned cap = r->cap_fields ? 2 * r->cap_fields : 8;
+		struct response_field *grown = arena_alloc(&r->arena, cap * sizeof *grown);
+
+		if (r->n_fields)
+			memcpy(grown, r->fields, r->n_fields * sizeof *grown);
+		r->fields = grown;
+		r->cap_fields = cap;
+	}
+	r->fields[r->n_fields++] = (struct response_field){ keep(r, name), keep(r, value) };
+	return 0;
+}
+
+int response_status(struct request *r, int status, struct str reason)
+{
+	if (r->head_sent)
+		return -EALREADY;
+	if (status < 200 || status > 599 || !is_value(reason))
+		return -EINVAL;
+	r->status = (uint16_t)status;
+	r->reason = reason.len ? keep(r, reason) : reason;
+	return 0;
+}
+
+static int build_head(struct request *r)
+{
+	http_head_begin(&builder);
+	builder.head.status = r->status;
+
+	int code = r->reason.len ? http_head_text(&builder, r->reason, &builder.head.target) : 0;
+
+	for (unsigned i = 0; i < r->n_fields && code == 0; i++)
+		code = http_head_add(&builder, r->fields[i].name, r->fields[i].value);
+	return code;
+}
+
+/* Sends the head with `body` behind it; `total`: whole body length or UINT64_MAX. */
+static int send_head(struct request *r, struct str body, bool end, uint64_t total)
+{
+	struct str parts[4];
+	struct frame f = {
+		.type = FRAME_RESPONSE,
+		.flags = end ? FRAME_END : 0,
+		.conn = r->conn,
+		.stream = r->stream,
+		.value = total,
+	};
+	int code = build_head(r);
+
+	if (code < 0)
+		return code;
+	http_head_parts(&builder, parts);
+	parts[3] = body;
+	f.arg = (uint32_t)(parts[0].len + parts[1].len + parts[2].len);
+	if (f.arg > r->out.line->piece_max)
+		return -E2BIG;
+	code = link_send(r->out.line, &f, parts, 4);
+	if (code == 0)
+		r->head_sent = true;
+	return code;
+}
+
+/* How much of the body may travel with the head: what fits uncut, as long as nobody would have to wait for it. */
+static size_t with_head(const struct request *r, size_t len)
+{
+	enum { HEAD_ROOM = 4096 };
+	size_t room = r->out.line->piece_max > 2 * HEAD_ROOM ? r->out.line->piece_max - HEAD_ROOM : HEAD_ROOM;
+
+	if (r->n_fields > 16 || len > r->out.budget)
+		return 0;
+	return r->out.line->full && len > HEAD_ROOM ? 0 : LS_MIN(len, room);
+}
+
+static int fail(lua_State *L, int code)
+{
+	return bind_fail(L, code, "%s", codes_text(code));
+}
+
+static int head_error(struct request *r, lua_State *L, int code)
+{
+	if (code == -E2BIG || code == -EMSGSIZE)
+		return fail(L, CODE_TOO_LARGE);
+	r->aborted = true;
+	return fail(L, code == -ENOBUFS ? CODE_OUTPUT_OVERFLOW : CODE_NO_MEMORY);
+}
+
+static bool has_no_body(const struct request *r)
+{
+	return r->status == 204 || r->status == 304 ||
+	       str_eq(http_head_str(&r->view, r->view.head->method_name), LS_STR("HEAD"));
+}
+
+int response_send(struct request *r, lua_State *L, int idx, bool end, const char *what)
+{
+	struct str body = { "", 0 };
+	size_t now = 0;
+
+	if (r->finished)
+		return fail(L, CODE_WRONG_OPERATION);
+	if (idx)
+		body.p = lua_tolstring(L, idx, &body.len);
+	if (r->aborted) {
+		r->finished |= end;
+		return fail(L, CODE_CLOSED_BY_PEER);
+	}
+	if (end)
+		r->finished = true;
+	if (r->head_sent && body.len == 0 && !end) {
+		lua_pushboolean(L, 1);
+		return 1;
+	}
+	if (!r->head_sent) {
+		now = end || !r->out.line->full ? with_head(r, body.len) : 0;
+
+		bool whole = now == body.len;
+		int code = send_head(r, str_take(body, now), (end && whole) || (end && has_no_body(r)),
+				     end ? body.len : UINT64_MAX);
+
+		if (code < 0)
+			return head_error(r, L, code);
+		r->out.sent += now;
+		if (whole || (end && has_no_body(r))) {
+			lua_pushboolean(L, 1);
+			return 1;
+		}
+	} else if (!idx) {
+		lua_pushliteral(L, "");
+		idx = lua_gettop(L);
+	}
+	return outflow_send(&r->out, L, idx, now, end, what);
+}
+
+int response_file(struct request *r, const char *path, uint64_t offset, uint64_t length)
+{
+	struct frame_file file = { .offset = offset, .length = length };
+	struct str parts[2] = { str_make(&file, sizeof file), str_from(path) };
+	struct frame f = { .type = FRAME_RESPONSE_FILE, .flags = FRAME_END, .conn = r->conn, .stream = r->stream };
+	struct stat st;
+
+	if (r->head_sent || r->finished)
+		return CODE_WRONG_OPERATION;
+	if (stat(path, &st) < 0 || !S_ISREG(st.st_mode))
+		return CODE_FILE_NOT_FOUND;
+	if (offset > (uint64_t)st.st_size || length > (uint64_t)st.st_size - offset)
+		return CODE_PARAMS;
+	if (length == 0)
+		file.length = (uint64_t)st.st_size - offset;
+
+	bool empty = file.length == 0 || has_no_body(r);
+
+	if (send_head(r, (struct str){ "", 0 }, empty, file.length) < 0)
+		return CODE_TOO_LARGE;
+	r->finished = true;
+	if (!empty && link_send(r->out.line, &f, parts, 2) < 0)
+		return CODE_OUTPUT_OVERFLOW;
+	return 0;
+}
+
+static void end_without_lua(struct request *r)
+{
+	struct frame f = {
+		.type = FRAME_RESPONSE_BODY,
+		.flags = FRAME_END,
+		.conn = r->conn,
+		.stream = r->stream,
+	};
+
+	(void)link_send(r->out.line, &f, NULL, 0); /* a full backlog ends the connection by itself */
+}
+
+void response_complete(struct request *r)
+{
+	r->finished = true;
+	if (r->aborted)
+		return;
+	if (r->head_sent)
+		end_without_lua(r);
+	else if (send_head(r, (struct str){ "", 0 }, true, 0) < 0)
+		response_fail(r, 500);
+}
+
+void response_fail(struct request *r, int status)
+{
+	struct frame f = { .type = FRAME_RESPONSE_ABORT, .conn = r->conn, .stream = r->stream };
+	static const char *const bodies[] = { "500 Internal Server Error\n", "503 Service Unavailable\n",
+					      "413 Content Too Large\n" };
+	const char *body = bodies[status == 503 ? 1 : status == 413 ? 2 : 0];
+	bool was_finished = r->finished && r->head_sent;
+
+	r->finished = true;
+	if (r->aborted || (was_finished && list_empty(&r->out.pending)))
+		return;
+	if (!r->head_sent) {
+		r->n_fields = 0;
+		r->status = (uint16_t)status;
+		r->reason.len = 0;
+		(void)response_field(r, LS_STR("content-type"), LS_STR("text/plain"), false);
+		if (send_head(r, str_from(body), true, strlen(body)) == 0)
+			return;
+	}
+	outflow_close(&r->out);
+	(void)link_send(r->out.line, &f, NULL, 0); /* a full backlog ends the connection by itself */
+}

@@ -1,0 +1,353 @@
+#include "worker/session.h"
+
+#include "base/clock.h"
+#include "lua/bind.h"
+#include "proto/proto.h"
+#include "worker/codes.h"
+#include "worker/core.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* Something that happened to the connection and waits for its handler. */
+struct session_event {
+	struct list link;
+	enum settings_event event;
+	uint32_t how;                /* close: by << 16 | reason */
+	struct frame_closed totals;  /* close */
+	size_t len;                  /* receive */
+	char data[];
+};
+
+/* A session is on the worker's ready list through this; it comes after the session in memory. */
+struct session_box {
+	struct session s;
+	struct ready ready;
+};
+
+static struct ready *ready_of(struct session *s)
+{
+	return &LS_CONTAINER_OF(s, struct session_box, s)->ready;
+}
+
+struct session *session_find(struct worker *w, conn_id id)
+{
+	return map_get(&w->sessions, id);
+}
+
+bool session_is_active(const struct session *s)
+{
+	return s->busy || !list_empty(&s->events);
+}
+
+static void control(struct session *s, enum frame_type type)
+{
+	struct frame f = { .type = (uint16_t)type, .conn = s->id };
+
+	(void)link_send(s->out.line, &f, NULL, 0); /* a full backlog ends the connection by itself */
+}
+
+static void drop_event(struct session *s, struct session_event *e)
+{
+	list_del(&e->link);
+	s->queued -= e->len;
+	free(e);
+}
+
+static void free_session(struct session *s)
+{
+	for (struct list *it; (it = list_first(&s->events));)
+		drop_event(s, LS_CONTAINER_OF(it, struct session_event, link));
+	outflow_close(&s->out);
+	list_del(&ready_of(s)->link);
+	map_del(&s->worker->sessions, s->id);
+	board_set(&s->worker->o.board->sessions, s->worker->sessions.count);
+	free(LS_CONTAINER_OF(s, struct session_box, s));
+}
+
+void session_free_all(struct worker *w)
+{
+	size_t cursor = 0;
+
+	for (const struct map_entry *e; (e = map_next(&w->sessions, &cursor)); cursor = 0)
+		free_session(e->value);
+}
+
+/* ---- running handlers, one at a time ---------------------------------------------------------------------------------------- */
+
+static void push_close_info(lua_State *L, const struct session_event *e)
+{
+	static const char *const by[] = {
+		[CLOSE_BY_PEER] = "peer",   [CLOSE_BY_SERVER] = "server", [CLOSE_BY_HEARTBEAT] = "heartbeat",
+		[CLOSE_BY_LIMIT] = "limit", [CLOSE_BY_ERROR] = "error",
+	};
+	unsigned who = e->how >> 16;
+
+	lua_createtable(L, 0, 5);
+	lua_pushstring(L, who < LS_COUNT(by) ? by[who] : "error");
+	lua_setfield(L, -2, "by");
+	lua_pushinteger(L, e->how & 0xffff);
+	lua_setfield(L, -2, "code");
+	lua_pushstring(L, close_reason_name(e->how & 0xffff));
+	lua_setfield(L, -2, "reason");
+	lua_pushnumber(L, (lua_Number)e->totals.bytes_in);
+	lua_setfield(L, -2, "bytes_in");
+	lua_pushnumber(L, (lua_Number)e->totals.bytes_out);
+	lua_setfield(L, -2, "bytes_out");
+}
+
+static void on_done(struct task *t, int status)
+{
+	struct session *s = t->ctx;
+	struct worker *w = s->worker;
+
+	s->busy = false;
+	worker_count_end(w);
+	if (status != 0) {
+		events_log_error(w, t, NULL);
+		if (!s->closed)
+			session_close(w, s->id, false);
+	}
+	/* Not here: this is inside the handler's last moments. */
+	worker_ready(w, ready_of(s));
+}
+
+/* By code (Swoole: -1) or by anybody else. */
+static int reactor_argument(const struct session *s, const struct session_event *e)
+{
+	if (e->event == EVENT_close && e->how >> 16 == CLOSE_BY_SERVER && (e->how & 0xffff) == CLOSE_BY_APP)
+		return -1;
+	return (int)s->reactor;
+}
+
+static void start(struct session *s, const struct session_event *e, int handler)
+{
+	struct worker *w = s->worker;
+	struct event_call call;
+	int nargs = 3;
+
+	if (!events_begin(w, handler, settings_event_name((int)e->event), s->id, &call)) {
+		session_close(w, s->id, false);
+		return;
+	}
+	events_push_server(w, call.L);
+	lua_pushnumber(call.L, (lua_Number)s->id);
+	lua_pushinteger(call.L, reactor_argument(s, e));
+	if (e->event == EVENT_receive) {
+		lua_pushlstring(call.L, e->data, e->len);
+		nargs++;
+	} else if (e->event == EVENT_close) {
+		push_close_info(call.L, e);
+		nargs++;
+	}
+	s->busy = true;
+	worker_count_begin(w);
+	events_run(w, &call, nargs, on_done, s);
+}
+
+static void resume_reading(struct session *s)
+{
+	if (!s->paused || s->queued > s->port->max_queued_bytes / 2)
+		return;
+	s->paused = false;
+	control(s, FRAME_RESUME);
+}
+
+static void run(struct ready *ready)
+{
+	struct session_box *box = LS_CONTAINER_OF(ready, struct session_box, ready);
+	struct session *s = &box->s;
+	struct list *it;
+
+	while (!s->busy && (it = list_first(&s->events))) {
+		struct session_event *e = LS_CONTAINER_OF(it, struct session_event, link);
+		int handler = app_handler(s->worker->app, s->port->index, e->event);
+
+		list_del(it);
+		s->queued -= e->len;
+		if (handler != LUA_NOREF)
+			start(s, e, handler);
+		free(e);
+	}
+	resume_reading(s);
+	if (s->closed && !session_is_active(s))
+		free_session(s);
+}
+
+/* ---- what the reactor says ----------------------------------------------------------------------------------------------------- */
+
+static int emit(struct outflow *of, struct str piece, bool end LS_UNUSED)
+{
+	struct session *s = LS_CONTAINER_OF(of, struct session, out);
+	struct frame f = { .type = FRAME_SEND, .conn = s->id };
+
+	return link_send(of->line, &f, &piece, 1);
+}
+
+static struct session *make(struct worker *w, conn_id id, const struct port *port)
+{
+	struct session_box *box = xzalloc(sizeof *box);
+	struct session *s = &box->s;
+
+	s->id = id;
+	s->worker = w;
+	s->port = port;
+	s->reactor = conn_id_owner(id);
+	list_init(&s->events);
+	list_init(&box->ready.link);
+	box->ready.run = run;
+	outflow_init(&s->out, worker_link(w, id), port->socket_buffer_size, emit);
+	map_put(&w->sessions, id, s);
+	board_set(&w->o.board->sessions, w->sessions.count);
+	return s;
+}
+
+static int add_event(struct session *s, enum settings_event event, struct str data, struct session_event **out)
+{
+	struct session_event *e = try_alloc(sizeof *e + data.len);
+
+	if (!e)
+		return -ENOMEM;
+	e->event = event;
+	e->how = 0;
+	e->len = data.len;
+	if (data.len)
+		memcpy(e->data, data.p, data.len);
+	list_append(&s->events, &e->link);
+	s->queued += data.len;
+	worker_ready(s->worker, ready_of(s));
+	if (out)
+		*out = e;
+	return 0;
+}
+
+void session_on_open(struct worker *w, const struct frame *f, struct str payload)
+{
+	struct frame_open open;
+	struct session *s;
+
+	if (f->arg >= w->o.settings->n_ports || session_find(w, f->conn))
+		return;
+	memcpy(&open, payload.p, sizeof open);
+	s = make(w, f->conn, &w->o.settings->ports[f->arg]);
+	s->peer = open.peer;
+	s->reactor = open.reactor;
+	s->connected_us = clock_wall_us();
+	s->out.sent = f->value;
+	s->out.acked = f->value;
+	if (!(f->flags & FRAME_ADOPTED) && app_handler(w->app, f->arg, EVENT_connect) != LUA_NOREF)
+		add_event(s, EVENT_connect, (struct str){ 0 }, NULL);
+}
+
+/* dispatch_mode round and idle tell nobody of connections: the message stands alone. */
+static int run_alone(struct worker *w, const struct frame *f, struct str payload)
+{
+	struct session *s = make(w, f->conn, &w->o.settings->ports[f->arg]);
+
+	s->closed = true; /* freed when its one event has been handled */
+	return add_event(s, EVENT_receive, payload, NULL);
+}
+
+int session_on_data(struct worker *w, const struct frame *f, struct str payload)
+{
+	struct session *s = session_find(w, f->conn);
+
+	if (!s && f->arg < w->o.settings->n_ports)
+		return run_alone(w, f, payload);
+	if (!s)
+		return -EBADMSG;
+	if (add_event(s, EVENT_receive, payload, NULL) < 0) {
+		session_close(w, s->id, true);
+		return 0;
+	}
+	if (!s->paused && s->queued > s->port->max_queued_bytes) {
+		s->paused = true;
+		control(s, FRAME_PAUSE);
+	}
+	return 0;
+}
+
+int session_on_closed(struct worker *w, const struct frame *f, struct str payload)
+{
+	struct session *s = session_find(w, f->conn);
+	struct session_event *e;
+
+	/* A predecessor knew it and died before it could be told. */
+	if (!s && f->value < w->o.settings->n_ports)
+		s = make(w, f->conn, &w->o.settings->ports[f->value]);
+	if (!s || s->closed)
+		return 0;
+	s->closed = true;
+	outflow_close(&s->out);
+	worker_ready(w, ready_of(s));
+	if (add_event(s, EVENT_close, (struct str){ 0 }, &e) == 0) {
+		e->how = f->arg;
+		memcpy(&e->totals, payload.p, sizeof e->totals);
+	}
+	return 0;
+}
+
+void session_on_ack(struct worker *w, const struct frame *f)
+{
+	struct session *s = session_find(w, f->conn);
+
+	if (s)
+		outflow_ack(&s->out, f->value);
+}
+
+/* ---- what the app wants ------------------------------------------------------------------------------------------------------------ */
+
+int session_close(struct worker *w, conn_id id, bool reset)
+{
+	struct session *s = session_find(w, id);
+	struct link *line = worker_link(w, id);
+	struct frame f = { .type = FRAME_CLOSE, .flags = reset ? FRAME_RESET : 0, .conn = id };
+
+	if (!line)
+		return CODE_NO_CONNECTION;
+	if (s && s->closed)
+		return CODE_CLOSED;
+	if (s && s->closing && !reset)
+		return CODE_CLOSING;
+	if (s)
+		s->closing = true;
+	return link_send(line, &f, NULL, 0) < 0 ? CODE_OUTPUT_OVERFLOW : 0;
+}
+
+static int fail(lua_State *L, int code)
+{
+	return bind_fail(L, code, "%s", codes_text(code));
+}
+
+/* A connection this worker was not told of: nobody accounts for its bytes here, the reactor holds it to its limit. */
+static int send_unknown(struct worker *w, lua_State *L, conn_id id, struct str bytes)
+{
+	struct link *line = worker_link(w, id);
+	struct frame f = { .type = FRAME_SEND, .conn = id };
+
+	if (!line)
+		return fail(L, CODE_NO_CONNECTION);
+	if (link_send(line, &f, &bytes, 1) < 0)
+		return fail(L, CODE_OUTPUT_OVERFLOW);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+int session_send(struct worker *w, lua_State *L, conn_id id, int idx)
+{
+	struct session *s = session_find(w, id);
+	struct str bytes = { 0 };
+
+	bytes.p = lua_tolstring(L, idx, &bytes.len);
+	if (bytes.len == 0)
+		return fail(L, CODE_EMPTY);
+	if (!s || s->port->index >= w->o.settings->n_ports)
+		return send_unknown(w, L, id, bytes);
+	if (s->closed && s->connected_us)
+		return fail(L, CODE_CLOSED_BY_PEER);
+	if (s->closed)
+		return send_unknown(w, L, id, bytes); /* run_alone() */
+	if (s->closing)
+		return fail(L, CODE_CLOSING);
+	return outflow_send(&s->out, L, idx, 0, false, "server:send");
+}

@@ -1,0 +1,39 @@
+/* The worker's view of a raw connection: its place in the order of events and its way out. */
+#pragma once
+
+#include "ipc/frame.h"
+#include "worker/outflow.h"
+
+struct worker;
+
+struct session {
+	conn_id id;
+	struct worker *worker;
+	const struct port *port;
+	struct sock_peer peer;
+	uint32_t reactor;
+	uint64_t connected_us;     /* wall clock */
+	struct outflow out;
+	struct list events;        /* struct session_event: not yet handled, in order */
+	struct list ready;         /* struct ready.link is embedded: see session.c */
+	uint64_t queued;           /* bytes in `events` */
+	bool busy;                 /* a handler runs */
+	bool paused;               /* the reactor was asked to stop reading */
+	bool closing;              /* close() was called here */
+	bool closed;               /* CLOSED came */
+	void (*run)(struct session *s);
+};
+
+/* NULL: not known in this worker. */
+struct session *session_find(struct worker *w, conn_id id);
+void session_on_open(struct worker *w, const struct frame *f, struct str payload);
+int session_on_data(struct worker *w, const struct frame *f, struct str payload);
+int session_on_closed(struct worker *w, const struct frame *f, struct str payload);
+void session_on_ack(struct worker *w, const struct frame *f);
+/* Asks the reactor to close; queued output leaves first unless `reset`. */
+int session_close(struct worker *w, conn_id id, bool reset);
+/* Sends the string at `idx`; results as outflow_send(). */
+int session_send(struct worker *w, lua_State *L, conn_id id, int idx);
+/* True while a handler runs or events wait. */
+bool session_is_active(const struct session *s);
+void session_free_all(struct worker *w);

@@ -1,0 +1,465 @@
+#include "worker/core.h"
+
+#include "base/log.h"
+#include "lua/bind.h"
+#include "sys/bell.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* So many frames are taken off a ring before the handlers they began are run. */
+enum { DRAIN_ROUNDS = 16, GRACE_MS = 3000, DRAIN_CHECK_MS = 50 };
+
+static struct worker *the_worker;
+
+struct worker *worker_current(void)
+{
+	return the_worker;
+}
+
+void worker_ready(struct worker *w, struct ready *ready)
+{
+	if (!list_linked(&ready->link))
+		list_append(&w->ready, &ready->link);
+}
+
+struct link *worker_link(struct worker *w, conn_id id)
+{
+	return w->links[conn_id_owner(id)];
+}
+
+void worker_count_begin(struct worker *w)
+{
+	w->in_flight++;
+	w->begun++;
+	if (w->retire_at && w->begun >= w->retire_at && !w->retired && !w->draining) {
+		w->retired = true;
+		if (w->o.on_retire)
+			w->o.on_retire(w->o.ctx);
+	}
+}
+
+void worker_count_end(struct worker *w)
+{
+	w->in_flight--;
+}
+
+/* ---- the turn ----------------------------------------------------------------------------------------------------------------- */
+
+static bool drain_links(struct worker *w)
+{
+	bool more = false;
+
+	for (unsigned i = 0, seen = 0; seen < w->n_links && i < SLOTS_OWNERS; i++) {
+		if (!w->links[i])
+			continue;
+		seen++;
+
+		int left = link_drain(w->links[i]);
+
+		if (left < 0) {
+			/* What the master writes is right by construction; if it is not, going on would answer the wrong
+			 * clients. */
+			log_error("the link from reactor %u carries nonsense (%s); this worker ends", i, strerror(-left));
+			abort();
+		}
+		more |= left > 0;
+	}
+	return more;
+}
+
+static void run_ready(struct worker *w)
+{
+	struct list now;
+
+	/* Handlers that become ready meanwhile have their turn after the next drain. */
+	list_init(&now);
+	list_move_all(&now, &w->ready);
+	for (struct list *it; (it = list_shift(&now));) {
+		struct ready *ready = LS_CONTAINER_OF(it, struct ready, link);
+
+		ready->run(ready);
+	}
+}
+
+static void flush_links(struct worker *w)
+{
+	for (unsigned i = 0, seen = 0; seen < w->n_links && i < SLOTS_OWNERS; i++)
+		if (w->links[i]) {
+			seen++;
+			link_flush(w->links[i]);
+		}
+}
+
+static bool links_may_sleep(struct worker *w)
+{
+	for (unsigned i = 0, seen = 0; seen < w->n_links && i < SLOTS_OWNERS; i++)
+		if (w->links[i]) {
+			seen++;
+			if (!link_may_sleep(w->links[i]))
+				return false;
+		}
+	return true;
+}
+
+/* The sleep protocol (docs/internals/ipc.md): say that we sleep, then look once more. */
+static bool fall_asleep(struct worker *w)
+{
+	_Atomic uint32_t *asleep = &w->o.board->asleep;
+
+	if (!w->has_bell)
+		return links_may_sleep(w);
+	atomic_store_explicit(asleep, 1, memory_order_relaxed);
+	atomic_thread_fence(memory_order_seq_cst); /* pairs with ring_publish() in the reactors */
+	if (links_may_sleep(w))
+		return true;
+	atomic_store_explicit(asleep, 0, memory_order_relaxed);
+	return false;
+}
+
+static void update_board(struct worker *w)
+{
+	struct board_worker *b = w->o.board;
+
+	board_set(&b->tick_ms, loop_now(w->o.loop));
+	board_set(&b->requests, w->begun);
+	board_set(&b->in_flight, w->in_flight);
+	board_set(&b->coroutines, sched_count(w->sched));
+	board_set(&b->lua_bytes, state_bytes(w->L));
+}
+
+static bool before_sleep(void *ctx)
+{
+	struct worker *w = ctx;
+	bool more = false;
+
+	if (!w->sched)
+		return false;
+	for (unsigned i = 0; i < DRAIN_ROUNDS; i++) {
+		more = drain_links(w);
+		run_ready(w);
+		more |= sched_run(w->sched) || !list_empty(&w->ready);
+		if (!more)
+			break;
+	}
+	flush_links(w);
+	update_board(w);
+	return !fall_asleep(w) || more || !list_empty(&w->ready);
+}
+
+static void after_wake(void *ctx)
+{
+	struct worker *w = ctx;
+
+	if (w->has_bell && atomic_load_explicit(&w->o.board->asleep, memory_order_relaxed))
+		atomic_store_explicit(&w->o.board->asleep, 0, memory_order_relaxed);
+}
+
+static void on_bell(struct watch *watch, int events LS_UNUSED)
+{
+	struct worker *w = LS_CONTAINER_OF(watch, struct worker, bell);
+
+	after_wake(w);
+	bell_drain(watch->fd);
+}
+
+static void on_room(void *ctx)
+{
+	struct worker *w = ctx;
+	struct list now;
+
+	list_init(&now);
+	list_move_all(&now, &w->room_waiters);
+	for (struct list *it; (it = list_shift(&now));)
+		outflow_pump(LS_CONTAINER_OF(it, struct outflow, waiting));
+}
+
+/* ---- loading ---------------------------------------------------------------------------------------------------------------------- */
+
+static void on_task_error(void *ctx, const struct task *t, const char *text LS_UNUSED)
+{
+	events_log_error(ctx, t, NULL);
+}
+
+static void on_enter(void *ctx, lua_State *co LS_UNUSED)
+{
+	struct worker *w = ctx;
+
+	board_set(&w->o.board->busy_since_ms, loop_now(w->o.loop));
+	watchdog_enter(&w->watchdog);
+}
+
+static void on_leave(void *ctx)
+{
+	struct worker *w = ctx;
+
+	board_set(&w->o.board->busy_since_ms, 0);
+	watchdog_leave(&w->watchdog);
+}
+
+static void report_loaded(struct worker *w, const struct err *err)
+{
+	void (*done)(void *ctx, const struct err *err) = w->loaded;
+
+	w->loaded = NULL;
+	if (!done)
+		return;
+	if (!err || err->code == 0)
+		board_set(&w->o.board->state, BOARD_READY);
+	done(w->loaded_ctx, err);
+}
+
+static void run_next_hook(struct worker *w, enum settings_event hook);
+
+static void on_hook_done(struct task *t, int status)
+{
+	struct worker *w = t->ctx;
+	struct err err = { 0 };
+
+	worker_count_end(w);
+	if (status != 0) {
+		err_set(&err, -ECANCELED, "the %s handler failed: %s", t->event,
+			lua_tostring(t->L, -1) ? lua_tostring(t->L, -1) : "?");
+		report_loaded(w, &err);
+	} else if (strcmp(t->event, "worker_start") == 0 && w->selftest) {
+		run_next_hook(w, EVENT_selftest);
+	} else {
+		report_loaded(w, &err);
+	}
+}
+
+static void on_hook_ended(struct task *t, int status)
+{
+	struct worker *w = t->ctx;
+
+	w->in_flight--;
+	if (status != 0)
+		events_log_error(w, t, NULL);
+}
+
+/* A lifecycle handler, (server, worker_id). False: there is none. */
+static bool run_hook(struct worker *w, enum settings_event hook, void (*on_done)(struct task *t, int status))
+{
+	int handler = app_handler(w->app, 0, hook);
+	struct event_call call;
+
+	if (handler == LUA_NOREF || !events_begin(w, handler, settings_event_name((int)hook), 0, &call))
+		return false;
+	events_push_server(w, call.L);
+	lua_pushinteger(call.L, (lua_Integer)w->o.slot);
+	w->in_flight++;
+	events_run(w, &call, 2, on_done, w);
+	return true;
+}
+
+static void run_next_hook(struct worker *w, enum settings_event hook)
+{
+	struct err none = { 0 };
+
+	if (run_hook(w, hook, on_hook_done))
+		return;
+	if (hook == EVENT_worker_start && w->selftest)
+		run_next_hook(w, EVENT_selftest);
+	else
+		report_loaded(w, &none);
+}
+
+static int make_state(struct worker *w, const struct lua_module *modules, struct err *err)
+{
+	struct lua_limits limits = { .memory = w->o.settings->lua_memory_limit };
+
+	w->L = state_new(&limits, modules, err);
+	if (!w->L)
+		return err->code;
+	state_set_role(w->L, LUA_ROLE_WORKER);
+	if (watchdog_start(&w->watchdog, w->L, w->o.settings->max_execution_time, err) < 0)
+		return err->code;
+	w->sched = sched_new(w->L, &(struct sched_opts){
+		.loop = w->o.loop,
+		.max_tasks = (unsigned)w->o.settings->max_coroutine,
+		.plain = !w->o.settings->enable_coroutine,
+		.on_error = on_task_error,
+		.on_enter = on_enter,
+		.on_leave = on_leave,
+		.ctx = w,
+	});
+	w->app = app_new(w->L);
+	return 0;
+}
+
+/* max_request, and a random number of further ones so that workers do not leave together. */
+static uint64_t choose_retirement(const struct settings *s)
+{
+	struct timespec now;
+
+	if (s->max_request == 0)
+		return 0;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+
+	unsigned seed = (unsigned)now.tv_nsec ^ (unsigned)getpid();
+
+	return s->max_request + (s->max_request_grace ? (uint64_t)rand_r(&seed) % (s->max_request_grace + 1) : 0);
+}
+
+void worker_load(struct worker *w, const struct lua_module *modules, bool selftest,
+		 void (*done)(void *ctx, const struct err *err), void *ctx)
+{
+	const struct settings *s = w->o.settings;
+	struct err err = { 0 };
+
+	w->loaded = done;
+	w->loaded_ctx = ctx;
+	w->selftest = selftest;
+	if (make_state(w, modules, &err) < 0) {
+		report_loaded(w, &err);
+		return;
+	}
+
+	char *directory = xstrdup(s->script);
+	char *slash = strrchr(directory, '/');
+
+	if (slash)
+		*(slash == directory ? slash + 1 : slash) = '\0';
+	image_install(w->L, w->o.image, NULL, directory);
+	free(directory);
+	if (app_run(w->app, w->L, w->o.image, s->script, &err) < 0) {
+		report_loaded(w, &err);
+		return;
+	}
+	w->retire_at = choose_retirement(s);
+	run_next_hook(w, EVENT_worker_start);
+}
+
+/* ---- leaving ----------------------------------------------------------------------------------------------------------------------- */
+
+static bool is_quiet(const struct worker *w)
+{
+	size_t cursor = 0;
+
+	if (w->in_flight > 0 || w->requests.count > 0 || !list_empty(&w->ready))
+		return false;
+	for (const struct map_entry *e; (e = map_next(&w->sessions, &cursor));)
+		if (session_is_active(e->value))
+			return false;
+	for (unsigned i = 0; i < SLOTS_OWNERS; i++)
+		if (w->links[i] && w->links[i]->full)
+			return false;
+	return w->n_byes >= w->n_links;
+}
+
+static void say_done(struct worker *w)
+{
+	struct frame f = { .type = FRAME_DONE };
+
+	for (unsigned i = 0; i < SLOTS_OWNERS; i++)
+		if (w->links[i])
+			(void)link_send(w->links[i], &f, NULL, 0);
+	flush_links(w);
+}
+
+static void check_drained(struct timer *t)
+{
+	struct worker *w = LS_CONTAINER_OF(t, struct worker, drain_timer);
+	uint64_t now = loop_now(w->o.loop);
+	bool quiet = is_quiet(w);
+
+	/* Background coroutines get a while to end by themselves, then their next wait raises "cancelled". */
+	if (quiet && sched_count(w->sched) > 0 && now >= w->cancel_at && !w->cancelled) {
+		w->cancelled = true;
+		sched_cancel_all(w->sched);
+	}
+	if ((quiet && sched_count(w->sched) == 0) || now >= w->drain_deadline) {
+		if (!quiet)
+			log_warn("max_wait_time is over; %u requests and %zu connections of this worker are given up",
+				 w->in_flight, w->sessions.count);
+		w->drained = true;
+		say_done(w);
+		w->o.on_drained(w->o.ctx);
+		return;
+	}
+	timer_set(w->o.loop, t, quiet ? DRAIN_CHECK_MS : DRAIN_CHECK_MS / 5);
+}
+
+void worker_drain(struct worker *w, uint64_t wait_ms)
+{
+	uint64_t now = loop_now(w->o.loop);
+
+	w->drain_deadline = now + wait_ms;
+	if (w->draining)
+		return;
+	w->draining = true;
+	w->cancel_at = now + LS_MIN(wait_ms / 2, (uint64_t)GRACE_MS);
+	board_set(&w->o.board->state, BOARD_DRAINING);
+	if (sched_count(w->sched) > 0 || w->sessions.count > 0)
+		run_hook(w, EVENT_worker_exit, on_hook_ended);
+	timer_set(w->o.loop, &w->drain_timer, 0);
+}
+
+/* ---- life -------------------------------------------------------------------------------------------------------------------------- */
+
+struct worker *worker_new(const struct worker_opts *opts)
+{
+	struct worker *w = xzalloc(sizeof *w);
+
+	w->o = *opts;
+	list_init(&w->ready);
+	list_init(&w->room_waiters);
+	map_init(&w->sessions);
+	map_init(&w->requests);
+	timer_init(&w->drain_timer, check_drained);
+	w->hook = (struct loop_hook){ .before_sleep = before_sleep, .after_wake = after_wake, .ctx = w };
+	list_init(&w->hook.link);
+	/* In front of the reactor's in base mode: what handlers answer is written in the same turn. */
+	loop_add_hook_first(opts->loop, &w->hook);
+	the_worker = w;
+	return w;
+}
+
+int worker_set_bell(struct worker *w, int bell)
+{
+	int r = watch_open(&w->bell, w->o.loop, bell, on_bell);
+
+	if (r < 0)
+		return r;
+	w->has_bell = true;
+	watch_set(&w->bell, WATCH_READ);
+	return 0;
+}
+
+void worker_attach(struct worker *w, unsigned reactor, struct link *link)
+{
+	link->on_frame = events_on_frame;
+	link->on_room = on_room;
+	link->ctx = w;
+	w->links[reactor] = link;
+	w->n_links++;
+}
+
+void worker_free(struct worker *w)
+{
+	if (!w)
+		return;
+	if (w->sched && w->app->started)
+		run_hook(w, EVENT_worker_stop, on_hook_ended);
+	board_set(&w->o.board->state, BOARD_STOPPED);
+	timer_del(w->o.loop, &w->drain_timer);
+	loop_del_hook(w->o.loop, &w->hook);
+	flush_links(w);
+	if (w->sched) {
+		session_free_all(w);
+		request_free_all(w);
+		sched_free(w->sched);
+		app_free(w->app);
+	}
+	watchdog_stop(&w->watchdog);
+	if (w->L)
+		state_close(w->L);
+	for (unsigned i = 0; i < SLOTS_OWNERS; i++)
+		link_close(w->links[i]);
+	if (w->has_bell)
+		watch_close(&w->bell, NULL);
+	map_fini(&w->sessions);
+	map_fini(&w->requests);
+	the_worker = NULL;
+	free(w);
+}

@@ -1,0 +1,65 @@
+use lib 't/lib';
+use Test::Luaserv;
+
+# check needs no running server and leaves none behind, so one mode is as good as the other.
+sub check ($app, %files) {
+	my $server = new_server();
+	$server->write_app($app);
+	$server->write_files(\%files);
+	return ($server, $server->cli_bare('check', '-s', $server->app_path));
+}
+
+matrix 'check tells what would listen' => sub ($mode) {
+	my ($server, $code, $out, $err) = check(<<'LUA');
+local luaserv = require "luaserv"
+local server = luaserv.http("127.0.0.1", $PORT)
+server:on("request", function(req, res) res:finish("ok\n") end)
+local port = server:listen("127.0.0.1", $PORT_2, "tcp")
+port:set { protocol = "eof", package_eof = "\n" }
+port:on("receive", function() end)
+server:start()
+LUA
+	is($code, 0, 'exit code') or diag($out, $err);
+	my ($first, $second) = ($server->port, $server->port(2));
+	like($out, qr/127\.0\.0\.1:$first\b.*http/, 'the first port');
+	like($out, qr/127\.0\.0\.1:$second\b.*eof/, 'the second port');
+	ok(!eval { $server->client }, 'nobody listens');
+};
+
+matrix 'an app that is one function is an HTTP app on port 8080' => sub ($mode) {
+	my ($server, $code, $out, $err) = check(qq{return function(req, res) res:finish("hello\\n") end\n});
+
+	is($code, 0, 'exit code') or diag($out, $err);
+	like($out, qr/:8080\b.*http/, 'what would listen');
+};
+
+matrix 'what is wrong is said with its place' => sub ($mode) {
+	my %cases = (
+		'syntax' => [ "local x = = 1\n", qr/app\.lua:1/ ],
+		'run time' => [ "local x\nx.y = 1\n", qr/app\.lua:2/ ],
+		'setting' => [ qq{local s = require "luaserv".http("127.0.0.1", 1)\ns:set { worker_nun = 1 }\ns:start()\n},
+			qr/worker_nun.*worker_num/s ],
+		'range' => [ qq{local s = require "luaserv".http("127.0.0.1", 1)\ns:set { worker_num = 100000 }\ns:start()\n},
+			qr/worker_num.*100000.*1024/s ],
+		'no handler' => [ qq{local s = require "luaserv".http("127.0.0.1", 4000)\ns:start()\n}, qr/4000.*request/s ],
+		'no start' => [ qq{local s = require "luaserv".http("127.0.0.1", 4000)\n}, qr/start/ ],
+		'exit' => [ "os.exit(3)\n", qr/./ ],
+	);
+
+	for my $what (sort keys %cases) {
+		my ($server, $code, $out, $err) = check($cases{$what}[0]);
+		is($code, 1, "$what: exit code") or diag($out, $err);
+		like($err, $cases{$what}[1], "$what: message");
+	}
+};
+
+matrix 'a script that does not end is stopped' => sub ($mode) {
+	my $server = new_server();
+	$server->write_app("while true do end\n");
+	my ($code, $out, $err) = $server->cli_bare('check', '-s', $server->app_path, '-o', 'eval_timeout=300ms');
+
+	is($code, 1, 'exit code');
+	like($err, qr/eval_timeout|300 ?ms|0\.3|too long|did not end/, 'message');
+};
+
+done_testing();

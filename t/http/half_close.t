@@ -1,0 +1,47 @@
+use lib 't/lib';
+use Test::Luaserv;
+
+# Pitfall 27: `printf … | nc -N` shuts its sending side and still wants the answer.
+
+my $app = <<'LUA';
+local luaserv = require "luaserv"
+local server = luaserv.http("127.0.0.1", $PORT)
+$NOTE
+server:on("request", function(req, res)
+	note(req.path)
+	if req.path == "/slow" then luaserv.sleep(0.1) end
+	res:finish(req.path .. " " .. req:body() .. "\n")
+end)
+server:start()
+LUA
+
+sub exchange ($server, $bytes) {
+	my $client = $server->client;
+	$client->send($bytes)->shutdown;
+	return $client->recv_all;
+}
+
+matrix 'a client that has shut its sending side gets its answers' => sub ($mode) {
+	my $server = start_server(app => $app);
+
+	like(exchange($server, "GET /fast HTTP/1.1\r\nHost: a\r\n\r\n"), qr{\AHTTP/1.1 200 .*/fast \n\z}s, 'at once');
+	like(exchange($server, "GET /slow HTTP/1.1\r\nHost: a\r\n\r\n"), qr{\AHTTP/1.1 200 .*/slow \n\z}s, 'later');
+	like(exchange($server, "POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi"), qr{/slow hi\n\z}, 'with a body');
+	my $both = exchange($server, "GET /slow HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n");
+	like($both, qr{/slow \nHTTP/1.1 200 .*/2 \n\z}s, 'two of them');
+	ok($server->wait_status(sub { $_->{connections} == 0 }), 'no connection is left');
+};
+
+matrix 'half a request is not served' => sub ($mode) {
+	my $server = start_server(app => $app);
+
+	is(exchange($server, ''), '', 'nothing at all: silence');
+	like(exchange($server, "GET /half HTTP/1.1\r\nHo"), qr{\A(?:HTTP/1.1 400 |\z)}, 'half a head');
+	like(exchange($server, "POST /half HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nhi"), qr{\A(?:HTTP/1.1 400 |\z)}, 'half a body');
+	like(exchange($server, "POST /half HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n"),
+		qr{\A(?:HTTP/1.1 400 |\z)}, 'a chunked body without its end');
+	is_deeply([ $server->notes ], [], 'the handler was not called');
+	ok($server->wait_status(sub { $_->{connections} == 0 }), 'no connection is left');
+};
+
+done_testing();

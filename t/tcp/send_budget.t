@@ -1,0 +1,74 @@
+use lib 't/lib';
+use Test::Luaserv;
+
+# A client that does not read: 64 KiB may wait for it, not more.
+my %small = (socket_buffer_size => '64k');
+
+my $app = <<'LUA';
+local luaserv = require "luaserv"
+local server = luaserv.server("127.0.0.1", $PORT)
+$NOTE
+server:on("receive", function(server, fd, reactor_id, data)
+	local block, sent = ("x"):rep(10000), 0
+	for i = 1, tonumber(data) do
+		local fine, message, code = server:send(fd, block)
+		if not fine then
+			note("failed", tostring(fine), type(message), tostring(code))
+			return server:close(fd)
+		end
+		sent = sent + 1
+	end
+	note("sent", sent)
+	server:close(fd)
+end)
+server:start()
+LUA
+
+matrix 'send waits for a slow reader, and every byte comes' => sub ($mode) {
+	my $server = start_server(app => $app, settings => {%small});
+	my $client = $server->client(rcvbuf => 8192, timeout => 20);
+
+	$client->send('1000');
+	ok($server->wait_status(sub { $_->{workers}[0]{coroutines} >= 1 }), 'the handler runs');
+	select undef, undef, undef, 0.2; # the sender must not get through while nobody reads
+	is_deeply([ $server->notes ], [], 'it waits');
+	is(length $client->recv_all, 10_000_000, 'all of it');
+	is_deeply([ $server->wait_notes(1) ], ['sent 1000'], 'and the handler has ended');
+};
+
+matrix 'with send_yield off it fails instead, with Swoole\'s number' => sub ($mode) {
+	my $server = start_server(app => $app, settings => { %small, send_yield => 'false' });
+	my $client = $server->client(rcvbuf => 8192);
+
+	$client->send('2000');
+	is_deeply([ $server->wait_notes(1) ], ['failed nil string 1009'], 'output buffer overflow');
+};
+
+matrix 'send_timeout ends the wait' => sub ($mode) {
+	my $server = start_server(app => $app, settings => { %small, send_timeout => '100ms' });
+	my $client = $server->client(rcvbuf => 8192);
+
+	$client->send('2000');
+	like(($server->wait_notes(1))[0], qr/\Afailed nil string \d+\z/, 'nil, message, code');
+};
+
+matrix 'a waiting send ends when the client goes' => sub ($mode) {
+	my $server = start_server(app => $app, settings => {%small});
+	my $client = $server->client(rcvbuf => 8192);
+
+	$client->send('2000');
+	$client->recv(10_000);
+	$client->abort;
+	like(($server->wait_notes(1))[0], qr/\Afailed nil string \d+\z/, 'nil, message, code');
+	ok($server->wait_status(sub { $_->{connections} == 0 && $_->{workers}[0]{coroutines} <= 1 }), 'nothing is left');
+};
+
+matrix 'others are served meanwhile' => sub ($mode) {
+	my $server = start_server(app => $app, settings => {%small});
+	my $slow = $server->client(rcvbuf => 8192);
+
+	$slow->send('1000');
+	is(length $server->client(timeout => 10)->send('10')->recv_all, 100_000, 'another connection') for 1 .. 3;
+};
+
+done_testing();
