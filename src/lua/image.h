@@ -14,9 +14,12 @@
 struct image {
 	struct shm map;
 	unsigned files;
-	/* opaque index */
-	void *index;
+	const void *index; /* struct image_entry[files], sorted by path */
 };
+
+/* `path` against the absolute `base`, without ".", ".." and double slashes; symbolic links are left as they are.  False: it
+ * does not fit `cap`. */
+bool image_absolute(const char *base, const char *path, char *out, size_t cap);
 
 /* Collects files; used by the eval role. */
 struct image_builder;
@@ -26,6 +29,8 @@ int image_builder_add(struct image_builder *b, const char *path, struct err *err
 /* Every *.lua below `directory` (hidden folders and symlinks to folders skipped, at most 8192 files), then the globs. */
 int image_builder_add_tree(struct image_builder *b, const char *directory, struct err *err);
 int image_builder_add_glob(struct image_builder *b, const char *directory, const char *pattern, struct err *err);
+/* What was added under that path; p == NULL: nothing. */
+struct str image_builder_find(const struct image_builder *b, const char *path);
 /* The sealed memfd, or negative errno. */
 int image_builder_freeze(struct image_builder *b, struct err *err);
 void image_builder_free(struct image_builder *b);

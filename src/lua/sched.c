@@ -265,8 +265,6 @@ static void explain(struct task *t, int status)
 
 	if (hook)
 		lua_sethook(L, NULL, 0, 0);
-	if (status == LUA_ERRMEM)
-		lua_gc(L, LUA_GCCOLLECT, 0);
 	t->cancelled = lua_type(t->L, -1) == LUA_TSTRING && strcmp(lua_tostring(t->L, -1), cancelled_text) == 0;
 	s->failed = t->L;
 	lua_rawgeti(L, LUA_REGISTRYINDEX, s->explain_ref);
@@ -276,6 +274,9 @@ static void explain(struct task *t, int status)
 		lua_rawgeti(L, LUA_REGISTRYINDEX, s->no_memory_ref);
 	}
 	renew_coroutine(t);
+	/* What filled the memory hung on the dead coroutine. */
+	if (status == LUA_ERRMEM)
+		lua_gc(L, LUA_GCCOLLECT, 0);
 	lua_xmove(L, t->L, 1);
 	if (hook)
 		lua_sethook(L, hook, mask, count);

@@ -1,8 +1,8 @@
 #include "lua/state.h"
 
 #include "base/log.h"
+#include "lua/console.h"
 #include "lua/embed.h"
-#include "sys/fd.h"
 
 #include <errno.h>
 #include <luajit.h>
@@ -39,39 +39,6 @@ static int refuse_exit(lua_State *L)
 {
 	return state_error(L, "os.exit cannot be called here: the process belongs to the server; "
 			      "return from the handler, or stop the server");
-}
-
-/* print() in one write, so that lines of several processes do not mix. */
-static int print_line(lua_State *L)
-{
-	int n = lua_gettop(L);
-	size_t len;
-	luaL_Buffer b;
-
-	lua_getglobal(L, "tostring");
-	for (int i = 1; i <= n; i++) {
-		lua_pushvalue(L, n + 1);
-		lua_pushvalue(L, i);
-		lua_call(L, 1, 1);
-		if (!lua_isstring(L, -1))
-			return luaL_error(L, "'tostring' must return a string to 'print'");
-		lua_replace(L, i);
-	}
-	luaL_buffinit(L, &b);
-	for (int i = 1; i <= n; i++) {
-		if (i > 1)
-			luaL_addchar(&b, '\t');
-		lua_pushvalue(L, i);
-		luaL_addvalue(&b);
-	}
-	luaL_addchar(&b, '\n');
-	luaL_pushresult(&b);
-
-	const char *text = lua_tolstring(L, -1, &len);
-
-	/* A full disk must not fail the handler that prints. */
-	(void)fd_write_all(log_fd(), str_make(text, len));
-	return 0;
 }
 
 /* ---- modules ------------------------------------------------------------------------------------------------------- */
@@ -115,6 +82,8 @@ static void fill_preload(lua_State *L, const struct lua_module *modules)
 	}
 	lua_pushcfunction(L, open_state_module);
 	lua_setfield(L, -2, "luaserv.core.state");
+	lua_pushcfunction(L, console_open);
+	lua_setfield(L, -2, "luaserv.core.log");
 	lua_pop(L, 2);
 }
 
@@ -128,7 +97,7 @@ static int open_all(lua_State *L)
 	lua_getglobal(L, "os");
 	lua_pushcfunction(L, refuse_exit);
 	lua_setfield(L, -2, "exit");
-	lua_pushcfunction(L, print_line);
+	lua_pushcfunction(L, console_print);
 	lua_setglobal(L, "print");
 
 	/* Replaces coroutine.resume and wrap before anybody can keep the originals. */

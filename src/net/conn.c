@@ -93,13 +93,20 @@ static bool wants_input(const struct conn *c)
 	       !list_linked(&c->stalled);
 }
 
+/* Reading is begun at once but given up only when an event came that nobody wants: most pauses end before that, and each
+ * change costs system calls. */
 static void watch_what_matters(struct conn *c)
 {
-	int events = c->write_blocked ? WATCH_WRITE : 0;
+	int events = (c->write_blocked ? WATCH_WRITE : 0) | (c->watch.events & WATCH_READ);
 
 	if (c->state == CONN_LINGER || wants_input(c) || (c->state == CONN_OPEN && c->pc.aborted && !c->peer_done))
 		events |= WATCH_READ;
 	watch_set(&c->watch, events);
+}
+
+static void stop_reading(struct conn *c)
+{
+	watch_set(&c->watch, c->watch.events & ~WATCH_READ);
 }
 
 static void keep_rest(struct conn *c, struct str rest)
@@ -169,9 +176,10 @@ static void settle(struct conn *c, bool input)
 {
 	if (c->state != CONN_OPEN)
 		return;
-	if (c->peer_done && !c->pc.close_when_sent && !c->pc.paused && !list_linked(&c->stalled)) {
+	if (c->peer_done && !c->eof_told && !c->pc.close_when_sent && !c->pc.paused && !list_linked(&c->stalled)) {
 		struct str rest = c->in ? buf_str(c->in) : (struct str){ "", 0 };
 
+		c->eof_told = c->pc.proto->stateful;
 		c->pc.proto->eof(&c->pc, rest);
 		buf_unref(c->in);
 		c->in = NULL;
@@ -212,18 +220,18 @@ static void read_and_drop(struct conn *c)
 		conn_drop(c);
 	} else {
 		c->peer_done = true;
-		watch_what_matters(c);
+		stop_reading(c);
 	}
 }
 
 static void on_readable(struct conn *c)
 {
-	if (c->state == CONN_LINGER || c->pc.aborted) {
+	if (c->state == CONN_LINGER || (c->pc.aborted && !c->peer_done)) {
 		read_and_drop(c);
 		return;
 	}
 	if (!wants_input(c) || !c->owner->may_read(c)) {
-		watch_what_matters(c);
+		stop_reading(c);
 		return;
 	}
 

@@ -51,6 +51,7 @@ struct conn {
 	uint8_t state;          /* enum conn_state */
 	uint8_t timed_phase;    /* phase the deadline belongs to */
 	bool peer_done;         /* end of file was read */
+	bool eof_told;          /* and a stateful protocol knows it */
 	bool app_paused;        /* the worker asked not to read */
 	bool write_blocked;     /* the socket takes no more for now */
 	bool feeding;           /* conn_feed() is on the stack */

@@ -33,7 +33,8 @@ static int pause_parser(llhttp_t *parser)
 	return HPE_PAUSED; /* bodies are ours */
 }
 
-/* llhttp's opinion of the same bytes, as a second line of defence, and its reading of Connection and Upgrade. */
+/* llhttp's opinion of the same bytes, as a second line of defence, and its reading of Connection and
+ * Upgrade. */
 static bool llhttp_agrees(struct str head, bool whole, struct http_head *out)
 {
 	static const llhttp_settings_t settings = { .on_headers_complete = pause_parser };
@@ -85,7 +86,9 @@ static struct stream *stream_for(struct proto_conn *pc, const struct http_head *
 	s->number = pc->next_stream ? pc->next_stream : 1;
 	s->version_minor = head->version_minor;
 	s->head_only = head->method == HTTP_METHOD_HEAD;
-	s->keep_alive = head->flags & HTTP_KEEP_ALIVE && !pc->draining && (!limit || pc->requests + 1 < limit);
+	s->keep_alive = head->flags & HTTP_KEEP_ALIVE && !pc->draining;
+	if (limit && pc->requests + 1 >= limit)
+		s->keep_alive = false;
 	s->safe = is_safe(head->method);
 	s->input_done = !has_body(head);
 	s->started_us = head->received_us;
@@ -159,9 +162,10 @@ static ssize_t wait_for_head(struct proto_conn *pc, struct str in)
 	const struct port *port = pc->port;
 	struct http1 *st = pc->state;
 	ssize_t space = str_chr(str_take(in, port->http_max_header_size), ' ');
+	size_t target = space < 0 ? 0 : in.len - (size_t)space - 1; /* so far, perhaps with the version */
 	bool in_line = str_chr(in, '\n') < 0;
 
-	if (in_line && space >= 0 && in.len - (size_t)space - 1 > port->http_max_target_size + sizeof " HTTP/1.1\r")
+	if (in_line && target > port->http_max_target_size + sizeof " HTTP/1.1\r")
 		refuse(pc, 414);
 	else if (in.len > port->http_max_header_size)
 		refuse(pc, in_line ? 414 : 431);

@@ -11,8 +11,8 @@
 #include <stdlib.h>
 
 enum {
-	IMAGE_USUAL = 4096,    /* longer images are copied to the heap */
-	CHUNK_FRAME_MAX = 20,  /* 16 hex digits and two CRLF */
+	IMAGE_USUAL = 4096,      /* longer images are copied to the heap */
+	CHUNK_FRAME_MAX = 20,    /* 16 hex digits and two CRLF */
 	CHUNK_WHOLE_MAX = 32768, /* a chunk up to this size is written in one piece */
 };
 
@@ -122,7 +122,8 @@ static int put_head(struct proto_conn *pc, struct stream *s, const struct http_v
 }
 
 /* `image` is private memory, so what was checked stays as it was. */
-static int answer_with(struct proto_conn *pc, const struct frame *f, struct str image, struct str body, struct stream *s)
+static int answer_with(struct proto_conn *pc, const struct frame *f, struct str image, struct str body,
+                       struct stream *s)
 {
 	bool end = f->flags & FRAME_END;
 	uint64_t length = f->value == UINT64_MAX && end ? body.len : f->value;
@@ -204,7 +205,8 @@ int http1_output_file(struct proto_conn *pc, struct stream *s, int fd, uint64_t 
 	}
 	if (!body_fits(s, len, end)) {
 		fd_close(&fd);
-		http1_order_fail(pc, s, 500, CLOSE_NORMAL, !s->input_done); /* the file has changed: nobody broke a rule */
+		http1_order_fail(pc, s, 500, CLOSE_NORMAL,
+		                 !s->input_done); /* the file has changed: nobody broke a rule */
 		return 0;
 	}
 	if (s->head_only || len == 0) {

@@ -20,8 +20,9 @@ void http1_body_begin(struct proto_conn *pc, struct stream *s, const struct http
 	st->body_left = head->content_length;
 	st->body_taken = 0;
 	st->chunk = (struct http1_chunk){ 0 };
-	/* Nothing of an earlier answer can be in the way: a request with a body waits until it is alone.  Should memory
-	 * lack, the peer gets no 100 and sends its body after a while, as RFC 9110 §10.1.1 wants. */
+	/* Nothing of an earlier answer can be in the way: a request with a body waits until it is alone.
+	 * Should memory lack, the peer gets no 100 and sends its body after a while, as RFC 9110 §10.1.1
+	 * wants. */
 	if (head->flags & HTTP_EXPECT_CONTINUE && head->version_minor > 0 && !here)
 		(void)chain_append(&pc->out, LS_STR("HTTP/1.1 100 Continue\r\n\r\n"));
 }
@@ -32,7 +33,10 @@ static bool emit(struct proto_conn *pc, struct str bytes, bool end)
 	struct http1 *st = pc->state;
 	struct stream *s = st->reading;
 	struct frame f = {
-		.type = FRAME_BODY, .flags = end ? FRAME_END : 0, .conn = pc->id, .stream = s->number,
+		.type = FRAME_BODY,
+		.flags = end ? FRAME_END : 0,
+		.conn = pc->id,
+		.stream = s->number,
 	};
 	int r = pc->sink->emit(pc, &f, &bytes, 1, s);
 
@@ -72,7 +76,8 @@ static ssize_t input_chunked(struct proto_conn *pc, struct str in)
 		http1_order_fail(pc, st->reading, 400, CLOSE_MALFORMED, true);
 		return 0;
 	}
-	if (data.len > http1_body_limit(pc->port) - st->body_taken) {
+	/* What the chunk promises counts. */
+	if (data.len + next.left > http1_body_limit(pc->port) - st->body_taken) {
 		http1_order_fail(pc, st->reading, 413, CLOSE_TOO_LARGE, true);
 		return 0;
 	}

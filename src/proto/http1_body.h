@@ -7,7 +7,8 @@
 /* The longest body that is taken; UINT64_MAX: any. */
 uint64_t http1_body_limit(const struct port *port);
 
-/* The body of `s` comes next.  Sends 100 Continue if the peer waits for it; `here`: bytes of the body have come. */
+/* The body of `s` comes next.  Sends 100 Continue if the peer waits for it; `here`: bytes of the body have
+ * come. */
 void http1_body_begin(struct proto_conn *pc, struct stream *s, const struct http_head *head, bool here);
 
 /* Hands on what `in` holds of the body; returns how many bytes that was. */

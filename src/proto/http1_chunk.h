@@ -13,8 +13,8 @@ struct http1_chunk {
 	uint8_t state;
 };
 
-/* Eats up to the end of the next run of data, or all there is; returns how many bytes.  `*data` is that run, perhaps
- * empty.  -EBADMSG: malformed. */
+/* Eats up to the end of the next run of data, or all there is; returns how many bytes.  `*data` is that run,
+ * perhaps empty.  -EBADMSG: malformed. */
 ssize_t http1_chunk_next(struct http1_chunk *c, struct str in, struct str *data);
 
 /* The last chunk and the trailers have been eaten. */

@@ -38,7 +38,8 @@ static void tell_abort(struct proto_conn *pc, struct stream *s, unsigned why)
 	pc->sink->emit(pc, &f, NULL, 0, s);
 }
 
-/* The end of a stream. With `tell`, its worker hears of it unless it knows: it has sent its END and got ours. */
+/* The end of a stream. With `tell`, its worker hears of it unless it knows: it has sent its END and got
+ * ours. */
 static void end_stream(struct proto_conn *pc, struct stream *s, bool tell)
 {
 	struct http1 *st = pc->state;
@@ -114,7 +115,7 @@ void http1_order_settle(struct proto_conn *pc)
 		if (!s->output_done)
 			break;
 		if (!s->input_done)
-			stop_reading(pc); /* answered before its body was whole: where the next request begins is not known */
+			stop_reading(pc); /* answered early: where the next request begins is not known */
 		keep_alive = s->keep_alive && s->input_done;
 		end_stream(pc, s, true);
 		if (!keep_alive)

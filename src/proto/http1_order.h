@@ -1,5 +1,5 @@
-/* Requests under way on one HTTP/1 connection: their answers leave in the order in which the requests came, and what
- * must not run ahead waits.  Also every early end of a stream: refused, failed, cut, dropped. */
+/* Requests under way on one HTTP/1 connection: their answers leave in the order in which the requests came,
+ * and what must not run ahead waits.  Also every early end of a stream: refused, failed, cut, dropped. */
 #pragma once
 
 #include "proto/http1_chunk.h"
@@ -30,19 +30,19 @@ void http1_order_remove(struct proto_conn *pc, struct stream *s);
 /* Where answer bytes of `s` go now. */
 struct chain *http1_order_out(struct proto_conn *pc, struct stream *s);
 
-/* Ends the streams at the front that are complete, gives the next its turn, and recomputes pc->paused and pc->phase.
- * To be called last: `s` of the caller may be gone. */
+/* Ends the streams at the front that are complete, gives the next its turn, and recomputes pc->paused and
+ * pc->phase. To be called last: `s` of the caller may be gone. */
 void http1_order_settle(struct proto_conn *pc);
 
 /* The next request is not served: `status` leaves after the answers before it, then the connection closes. */
 void http1_order_refuse(struct proto_conn *pc, int status, enum close_reason why);
 
-/* The stream's answer becomes `status` if nothing of it has left, else the connection is cut. `tell`: its worker lives
- * and gets an ABORT. */
+/* The stream's answer becomes `status` if nothing of it has left, else the connection is cut. `tell`: its
+ * worker lives and gets an ABORT. */
 void http1_order_fail(struct proto_conn *pc, struct stream *s, int status, enum close_reason why, bool tell);
 
-/* The sink will never take more of this request: 503 and close, since the client may try again. `taken`: it has the
- * head already. */
+/* The sink will never take more of this request: 503 and close, since the client may try again. `taken`: it
+ * has the head already. */
 void http1_order_give_up(struct proto_conn *pc, struct stream *s, bool taken);
 
 /* Ends all streams; their workers get ABORT. */

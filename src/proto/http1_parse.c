@@ -134,7 +134,8 @@ static int see_length(struct parse *p, struct str value)
 /* Exactly "chunked" is understood. */
 static int see_coding(struct parse *p, struct str value)
 {
-	static const char *const known[] = { "chunked", "gzip", "x-gzip", "deflate", "compress", "x-compress", "identity" };
+	static const char *const known[] = { "chunked",  "gzip",       "x-gzip",  "deflate",
+		                             "compress", "x-compress", "identity" };
 	struct str last = { 0 };
 
 	if (p->has_coding)
@@ -184,6 +185,7 @@ static int see_field(struct parse *p, struct str name, struct str value)
 static int parse_field(struct parse *p)
 {
 	const char *name = p->at, *name_end, *value, *value_end;
+	struct http_field field;
 	int r;
 
 	name_end = http_char_span(name, p->end, HTTP_CHAR_TOKEN);
@@ -202,10 +204,12 @@ static int parse_field(struct parse *p)
 		return 431;
 	while (value_end > value && (value_end[-1] == ' ' || value_end[-1] == '\t'))
 		value_end--;
-	r = see_field(p, str_make(name, (size_t)(name_end - name)), str_make(value, (size_t)(value_end - value)));
+	field.name = span_of(p, name, name_end);
+	field.value = span_of(p, value, value_end);
+	r = see_field(p, text_of(p, field.name), text_of(p, field.value));
 	if (r != 0)
 		return r;
-	r = http_head_add_spans(p->b, span_of(p, name, name_end), span_of(p, value, value_end));
+	r = http_head_add_spans(p->b, field.name, field.value);
 	return r == -EMSGSIZE ? 431 : r;
 }
 
@@ -236,15 +240,20 @@ static int check_whole(const struct parse *p)
 	return p->expects_other ? 417 : 0;
 }
 
-/* "http://authority/path": the authority takes the place of Host (RFC 9112 §3.2.2). `path` is set to what follows. */
+/* "http://authority/path": the authority takes the place of Host (RFC 9112 §3.2.2). `path` is set to what
+ * follows. */
 static int parse_absolute(struct parse *p, struct str *path)
 {
-	struct str target = *path;
-	struct str rest = str_skip(target, target.len > 5 && (target.p[4] | 0x20) == 's' ? 8 : 7);
-	const char *end = http_char_span(rest.p, rest.p + rest.len, HTTP_CHAR_HOST);
+	struct str target = *path, rest;
+	const char *end;
 
-	if (!str_ieq(str_take(target, 7), LS_STR("http://")) && !str_ieq(str_take(target, 8), LS_STR("https://")))
+	if (str_ieq(str_take(target, 7), LS_STR("http://")))
+		rest = str_skip(target, 7);
+	else if (str_ieq(str_take(target, 8), LS_STR("https://")))
+		rest = str_skip(target, 8);
+	else
 		return 400;
+	end = http_char_span(rest.p, rest.p + rest.len, HTTP_CHAR_HOST);
 	if (end == rest.p || (end < rest.p + rest.len && *end != '/' && *end != '?'))
 		return 400;
 	if (p->host != NO_FIELD)
@@ -253,7 +262,8 @@ static int parse_absolute(struct parse *p, struct str *path)
 	return 0;
 }
 
-/* Origin form, absolute form, or "*" with OPTIONS; the authority form belongs to CONNECT, which is not served. */
+/* Origin form, absolute form, or "*" with OPTIONS; the authority form belongs to CONNECT, which is not
+ * served. */
 static int split_target(struct parse *p)
 {
 	struct http_head *head = &p->b->head;
@@ -317,7 +327,12 @@ static int copy_text(struct parse *p)
 int http1_parse(struct http_head_builder *b, struct str in, const struct port *port, size_t *len)
 {
 	struct parse p = {
-		.b = b, .port = port, .start = in.p, .at = in.p, .end = in.p + in.len, .host = NO_FIELD,
+		.b = b,
+		.port = port,
+		.start = in.p,
+		.at = in.p,
+		.end = in.p + in.len,
+		.host = NO_FIELD,
 	};
 	int r;
 

@@ -25,7 +25,8 @@ static inline bool http_char_is_control(char c)
 	return (uint8_t)c < 0x20 || c == 0x7f;
 }
 
-/* The top bits of control bytes among the eight; tab counts as one.  The lowest is exact, those above it may err. */
+/* The top bits of control bytes among the eight; tab counts as one.  The lowest is exact, those above it may
+ * err. */
 static inline uint64_t http_char_controls(const char *p)
 {
 	const uint64_t ones = 0x0101010101010101ULL, tops = ones * 0x80;

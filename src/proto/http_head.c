@@ -20,7 +20,9 @@ void http_head_begin(struct http_head_builder *b)
 
 static size_t image_size(const struct http_head_builder *b, size_t more_fields, size_t more_text)
 {
-	return sizeof b->head + (b->head.n_fields + more_fields) * sizeof *b->fields + b->text_len + more_text;
+	size_t fields = b->head.n_fields + more_fields;
+
+	return sizeof b->head + fields * sizeof *b->fields + b->text_len + more_text;
 }
 
 static int room_for_field(struct http_head_builder *b)
@@ -134,8 +136,9 @@ int http_head_check(struct str image, struct http_view *out)
 		.text_len = (uint32_t)(image.len - fixed),
 	};
 
-	if (!inside(head->target, v.text_len) || !inside(head->path, v.text_len) ||
-	    !inside(head->query, v.text_len) || !inside(head->method_name, v.text_len))
+	if (!inside(head->target, v.text_len) || !inside(head->path, v.text_len))
+		return -EBADMSG;
+	if (!inside(head->query, v.text_len) || !inside(head->method_name, v.text_len))
 		return -EBADMSG;
 	for (unsigned i = 0; i < head->n_fields; i++)
 		if (!inside(v.fields[i].name, v.text_len) || !inside(v.fields[i].value, v.text_len))

@@ -2,8 +2,8 @@
  *
  *   struct http_head | struct http_field[n_fields] | text
  *
- * All positions are offsets into the text.  A reader that does not trust the writer calls http_head_check() once, after
- * copying; from then on every access is in bounds.
+ * All positions are offsets into the text.  A reader that does not trust the writer calls http_head_check()
+ * once, after copying; from then on every access is in bounds.
  */
 #pragma once
 

@@ -26,29 +26,68 @@ static char *put(char *p, const void *bytes, size_t len)
 
 static struct str reason_of(unsigned status)
 {
-#define REASON(code, text) [(code) - REASONS_FIRST] = { text, sizeof(text) - 1 }
+#define REASON(code, text) [(code)-REASONS_FIRST] = { text, sizeof(text) - 1 }
 	static const struct str reasons[] = {
-		REASON(100, "Continue"), REASON(101, "Switching Protocols"), REASON(103, "Early Hints"),
-		REASON(200, "OK"), REASON(201, "Created"), REASON(202, "Accepted"),
-		REASON(203, "Non-Authoritative Information"), REASON(204, "No Content"), REASON(205, "Reset Content"),
-		REASON(206, "Partial Content"), REASON(207, "Multi-Status"), REASON(208, "Already Reported"),
-		REASON(226, "IM Used"), REASON(300, "Multiple Choices"), REASON(301, "Moved Permanently"),
-		REASON(302, "Found"), REASON(303, "See Other"), REASON(304, "Not Modified"), REASON(305, "Use Proxy"),
-		REASON(307, "Temporary Redirect"), REASON(308, "Permanent Redirect"), REASON(400, "Bad Request"),
-		REASON(401, "Unauthorized"), REASON(402, "Payment Required"), REASON(403, "Forbidden"),
-		REASON(404, "Not Found"), REASON(405, "Method Not Allowed"), REASON(406, "Not Acceptable"),
-		REASON(407, "Proxy Authentication Required"), REASON(408, "Request Timeout"), REASON(409, "Conflict"),
-		REASON(410, "Gone"), REASON(411, "Length Required"), REASON(412, "Precondition Failed"),
-		REASON(413, "Content Too Large"), REASON(414, "URI Too Long"), REASON(415, "Unsupported Media Type"),
-		REASON(416, "Range Not Satisfiable"), REASON(417, "Expectation Failed"), REASON(418, "I'm a teapot"),
-		REASON(421, "Misdirected Request"), REASON(422, "Unprocessable Content"), REASON(423, "Locked"),
-		REASON(424, "Failed Dependency"), REASON(425, "Too Early"), REASON(426, "Upgrade Required"),
-		REASON(428, "Precondition Required"), REASON(429, "Too Many Requests"),
-		REASON(431, "Request Header Fields Too Large"), REASON(451, "Unavailable For Legal Reasons"),
-		REASON(500, "Internal Server Error"), REASON(501, "Not Implemented"), REASON(502, "Bad Gateway"),
-		REASON(503, "Service Unavailable"), REASON(504, "Gateway Timeout"),
-		REASON(505, "HTTP Version Not Supported"), REASON(506, "Variant Also Negotiates"),
-		REASON(507, "Insufficient Storage"), REASON(508, "Loop Detected"), REASON(510, "Not Extended"),
+		REASON(100, "Continue"),
+		REASON(101, "Switching Protocols"),
+		REASON(103, "Early Hints"),
+		REASON(200, "OK"),
+		REASON(201, "Created"),
+		REASON(202, "Accepted"),
+		REASON(203, "Non-Authoritative Information"),
+		REASON(204, "No Content"),
+		REASON(205, "Reset Content"),
+		REASON(206, "Partial Content"),
+		REASON(207, "Multi-Status"),
+		REASON(208, "Already Reported"),
+		REASON(226, "IM Used"),
+		REASON(300, "Multiple Choices"),
+		REASON(301, "Moved Permanently"),
+		REASON(302, "Found"),
+		REASON(303, "See Other"),
+		REASON(304, "Not Modified"),
+		REASON(305, "Use Proxy"),
+		REASON(307, "Temporary Redirect"),
+		REASON(308, "Permanent Redirect"),
+		REASON(400, "Bad Request"),
+		REASON(401, "Unauthorized"),
+		REASON(402, "Payment Required"),
+		REASON(403, "Forbidden"),
+		REASON(404, "Not Found"),
+		REASON(405, "Method Not Allowed"),
+		REASON(406, "Not Acceptable"),
+		REASON(407, "Proxy Authentication Required"),
+		REASON(408, "Request Timeout"),
+		REASON(409, "Conflict"),
+		REASON(410, "Gone"),
+		REASON(411, "Length Required"),
+		REASON(412, "Precondition Failed"),
+		REASON(413, "Content Too Large"),
+		REASON(414, "URI Too Long"),
+		REASON(415, "Unsupported Media Type"),
+		REASON(416, "Range Not Satisfiable"),
+		REASON(417, "Expectation Failed"),
+		REASON(418, "I'm a teapot"),
+		REASON(421, "Misdirected Request"),
+		REASON(422, "Unprocessable Content"),
+		REASON(423, "Locked"),
+		REASON(424, "Failed Dependency"),
+		REASON(425, "Too Early"),
+		REASON(426, "Upgrade Required"),
+		REASON(428, "Precondition Required"),
+		REASON(429, "Too Many Requests"),
+		REASON(431, "Request Header Fields Too Large"),
+		REASON(451, "Unavailable For Legal Reasons"),
+		REASON(500, "Internal Server Error"),
+		REASON(501, "Not Implemented"),
+		REASON(502, "Bad Gateway"),
+		REASON(503, "Service Unavailable"),
+		REASON(504, "Gateway Timeout"),
+		REASON(505, "HTTP Version Not Supported"),
+		REASON(506, "Variant Also Negotiates"),
+		REASON(507, "Insufficient Storage"),
+		REASON(508, "Loop Detected"),
+		REASON(510, "Not Extended"),
 		REASON(511, "Network Authentication Required"),
 	};
 #undef REASON
@@ -123,7 +162,8 @@ static char *put_date(char *p, uint64_t now_ms)
 	return PUT(p, "\r\n");
 }
 
-/* No CR, LF or NUL: with them an app that repeats what a client sent could be made to write fields of its own. */
+/* No CR, LF or NUL: with them an app that repeats what a client sent could be made to write fields of its
+ * own. */
 static bool value_is_sound(struct str value)
 {
 	const char *end = value.p + value.len;
@@ -135,6 +175,13 @@ static bool value_is_sound(struct str value)
 		if (*p == '\r' || *p == '\n' || *p == '\0')
 			return false;
 	}
+}
+
+static bool name_is_sound(struct str name)
+{
+	const char *end = name.p + name.len;
+
+	return name.len && http_char_span(name.p, end, HTTP_CHAR_TOKEN) == end;
 }
 
 static bool wants_close(struct str value)
@@ -180,10 +227,10 @@ static bool field_is_ours(struct str name, struct str value, struct said *said)
 static char *put_fields(char *p, const struct http_view *v, struct said *said)
 {
 	for (unsigned i = 0; i < v->head->n_fields; i++) {
-		struct str name = http_head_str(v, v->fields[i].name), value = http_head_str(v, v->fields[i].value);
-		const char *end = name.p + name.len;
+		struct str name = http_head_str(v, v->fields[i].name);
+		struct str value = http_head_str(v, v->fields[i].value);
 
-		if (name.len == 0 || http_char_span(name.p, end, HTTP_CHAR_TOKEN) != end || !value_is_sound(value))
+		if (!name_is_sound(name) || !value_is_sound(value))
 			return NULL;
 		if (field_is_ours(name, value, said))
 			continue;

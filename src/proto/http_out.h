@@ -13,8 +13,8 @@ struct http_out {
 	bool close;      /* Connection: close; set when the app wants it */
 };
 
-/* Appends the head of a checked image.  Date, Server, Content-Length, Transfer-Encoding and Connection are ours.
- * -EBADMSG: the status or a field cannot be sent; -ENOMEM.  Nothing is appended then. */
+/* Appends the head of a checked image.  Date, Server, Content-Length, Transfer-Encoding and Connection are
+ * ours. -EBADMSG: the status or a field cannot be sent; -ENOMEM.  Nothing is appended then. */
 int http_out_head(struct chain *out, const struct http_view *v, struct http_out *o);
 
 /* Writes `value` in decimal or hexadecimal; returns the end.  At most 20 bytes. */

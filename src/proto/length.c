@@ -8,11 +8,18 @@
 static size_t field_size(int letter)
 {
 	switch (letter) {
-	case 'c': case 'C':
+	case 'c':
+	case 'C':
 		return 1;
-	case 's': case 'S': case 'n': case 'v':
+	case 's':
+	case 'S':
+	case 'n':
+	case 'v':
 		return 2;
-	case 'q': case 'Q': case 'J': case 'P':
+	case 'q':
+	case 'Q':
+	case 'J':
+	case 'P':
 		return 8;
 	default: /* l L N V */
 		return 4;
@@ -65,7 +72,8 @@ static int64_t field_value(int letter, const char *p)
 		return load32(p);
 	case 'V':
 		return le32toh(load32(p));
-	case 'q': case 'Q':
+	case 'q':
+	case 'Q':
 		return (int64_t)load64(p);
 	case 'J':
 		return (int64_t)be64toh(load64(p));
@@ -76,8 +84,8 @@ static int64_t field_value(int letter, const char *p)
 	}
 }
 
-/* How long the message at `in` is; 0: its header is not whole yet; -EBADMSG, -EMSGSIZE.  Nothing is reserved for what
- * a header promises: memory grows with the bytes that come. */
+/* How long the message at `in` is; 0: its header is not whole yet; -EBADMSG, -EMSGSIZE.  Nothing is reserved
+ * for what a header promises: memory grows with the bytes that come. */
 static ssize_t message_length(const struct port *port, struct str in)
 {
 	size_t header = port->package_length_offset + field_size(port->package_length_type);

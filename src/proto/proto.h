@@ -1,8 +1,8 @@
-/* A protocol: bytes in, frames out; frames in, bytes out.  Pure: it knows no socket, loop or process, so that it can be
- * tested and fuzzed alone.
+/* A protocol: bytes in, frames out; frames in, bytes out.  Pure: it knows no socket, loop or process, so that
+ * it can be tested and fuzzed alone.
  *
- * Lifetime: open() when the connection starts; state is made lazily and given back by idle() so that an idle connection
- * owns none.  Everything runs in the connection's thread.
+ * Lifetime: open() when the connection starts; state is made lazily and given back by idle() so that an idle
+ * connection owns none.  Everything runs in the connection's thread.
  */
 #pragma once
 
@@ -23,15 +23,17 @@ enum proto_phase {
 	PHASE_WAIT, /* the peer waits for us: no timeout but the writer's */
 };
 
-/* Where a protocol sends its frames.  `stream` is NULL for frames of the connection itself.
- * 0: taken.  -EAGAIN: not taken, the worker cannot have more now: the protocol stops eating, and its input() is called
- * again when there is room.  Other negatives: the connection must end.  Neither call may come back into the protocol. */
+/* Where a protocol sends its frames.  `stream` is NULL for frames of the connection itself. 0: taken.
+ * -EAGAIN: not taken, the worker cannot have more now: the protocol stops eating, and its input() is called
+ * again when there is room.  Other negatives: the connection must end.  Neither call may come back into the
+ * protocol. */
 struct sink {
-	/* Every REQUEST without END is followed by BODY … END or by ABORT; ABORT may also follow the END.  An ABORT is
-	 * always taken: its return value is not looked at. */
+	/* Every REQUEST without END is followed by BODY … END or by ABORT; ABORT may also follow the END.  An
+	 * ABORT is always taken: its return value is not looked at. */
 	int (*emit)(struct proto_conn *pc, struct frame *f, const struct str *parts, int n, struct stream *stream);
-	/* The stream ends; it is freed on return.  Called once for each stream whose REQUEST was taken, and for
-	 * those that no worker had (number 0: the protocol itself refused something).  Not NULL for protocols with streams. */
+	/* The stream ends; it is freed on return.  Called once for each stream whose REQUEST was taken, and
+	 * for those that no worker had (number 0: the protocol itself refused something).  Not NULL for
+	 * protocols with streams. */
 	void (*stream_done)(struct proto_conn *pc, struct stream *stream);
 };
 
@@ -84,22 +86,23 @@ struct proto {
 	const char *doc;
 	bool stateful; /* frames belong to the connection (raw TCP); false: each stream may go to another worker (HTTP) */
 
-	/* Eats what it can from `in`; returns how many bytes, or -EMSGSIZE (message too large), -EBADMSG (malformed),
-	 * -ENOMEM.  A negative return closes the connection once `out` has left: the protocol has already put an answer
-	 * there if its standard has one, and set close_reason. What was not eaten is kept and shown again, with more
-	 * behind it. Must not be called while pc->paused. */
+	/* Eats what it can from `in`; returns how many bytes, or -EMSGSIZE (message too large), -EBADMSG
+	 * (malformed), -ENOMEM.  A negative return closes the connection once `out` has left: the protocol
+	 * has already put an answer there if its standard has one, and set close_reason. What was not eaten
+	 * is kept and shown again, with more behind it. Must not be called while pc->paused. */
 	ssize_t (*input)(struct proto_conn *pc, struct str in);
 
-	/* A frame from the worker that is for this protocol's peer.  `stream` is the request it answers (looked up by
-	 * frame.stream; NULL for stream 0).  Writes to pc->out or, when it is not its turn, to stream->pending.
-	 * -EBADMSG: the worker broke the rules. */
+	/* A frame from the worker that is for this protocol's peer.  `stream` is the request it answers
+	 * (looked up by frame.stream; NULL for stream 0).  Writes to pc->out or, when it is not its turn, to
+	 * stream->pending. -EBADMSG: the worker broke the rules. */
 	int (*output)(struct proto_conn *pc, const struct frame *f, struct str payload, struct stream *stream);
 
-	/* The worker that had this stream has gone, or the server cannot serve it: answer with `status` (502, 503, 500) if
-	 * nothing has been sent of it, else close.  NULL for stateful protocols. */
+	/* The worker that had this stream has gone, or the server cannot serve it: answer with `status` (502,
+	 * 503, 500) if nothing has been sent of it, else close.  NULL for stateful protocols. */
 	void (*fail)(struct proto_conn *pc, struct stream *stream, int status);
 
-	/* The peer has shut its sending side.  Sets close_when_sent if there is nothing left to answer. */
+	/* The peer has shut its sending side.  Sets close_when_sent if there is nothing left to answer.
+	 * Stateful protocols are told once and leave the closing to their worker. */
 	void (*eof)(struct proto_conn *pc, struct str rest);
 
 	/* The timer of pc->phase ran out: answer if there is one (408), set close_when_sent. */
@@ -108,7 +111,8 @@ struct proto {
 	/* Nothing is under way: give the state back. */
 	void (*idle)(struct proto_conn *pc);
 
-	/* The connection ends: tell the workers (ABORT), free the state and all streams.  `out` is the caller's. */
+	/* The connection ends: tell the workers (ABORT), free the state and all streams.  `out` is the
+	 * caller's. */
 	void (*close)(struct proto_conn *pc);
 };
 

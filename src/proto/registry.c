@@ -60,8 +60,14 @@ int proto_output_plain(struct proto_conn *pc, const struct frame *f, struct str 
 
 void proto_eof_plain(struct proto_conn *pc, struct str rest)
 {
+	struct frame f = { .type = FRAME_SHUT, .conn = pc->id };
+
 	(void)rest; /* a message without its end is none */
-	pc->close_when_sent = true;
+	/* A peer that shuts its side may still want answers: the worker closes when it has handled what
+	 * came. */
+	if (pc->sink->emit(pc, &f, NULL, 0, NULL) < 0)
+		pc->close_when_sent = true;
+	pc->phase = PHASE_WAIT;
 }
 
 void proto_timeout_plain(struct proto_conn *pc)

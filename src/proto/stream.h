@@ -1,7 +1,7 @@
 /* One request on a connection, from the moment its head is handed on until its answer is complete.
  *
- * Made by the protocol (one for each REQUEST), kept in order on its connection; the reactor notes in it which worker has
- * it.  Freed by stream_free() from the reactor's thread.
+ * Made by the protocol (one for each REQUEST), kept in order on its connection; the reactor notes in it which
+ * worker has it.  Freed by stream_free() from the reactor's thread.
  */
 #pragma once
 

@@ -152,7 +152,7 @@ static int on_close(struct conn *c, const struct frame *f)
 	struct linger hard = { .l_onoff = 1, .l_linger = 0 };
 
 	if (!(f->flags & FRAME_RESET)) {
-		conn_finish(c, CLOSE_BY_APP);
+		conn_finish(c, c->eof_told ? CLOSE_NORMAL : CLOSE_BY_APP);
 		return 0;
 	}
 	/* What is queued is dropped and the peer sees a reset. */

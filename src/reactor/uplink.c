@@ -196,6 +196,12 @@ static int emit_data(struct conn *c, struct frame *f, const struct str *parts, i
 	return send_frame(c, gen, f, parts, n);
 }
 
+/* Where workers are not told of connections nobody could answer it. */
+static int emit_shut(struct conn *c, struct frame *f)
+{
+	return c->worker ? send_frame(c, c->worker, f, NULL, 0) : -ENOTCONN;
+}
+
 static int emit(struct proto_conn *pc, struct frame *f, const struct str *parts, int n, struct stream *stream)
 {
 	struct conn *c = LS_CONTAINER_OF(pc, struct conn, pc);
@@ -205,6 +211,8 @@ static int emit(struct proto_conn *pc, struct frame *f, const struct str *parts,
 		return emit_request(c, f, parts, n, stream);
 	if (stream)
 		return emit_of_stream(c, f, parts, n, stream);
+	if (f->type == FRAME_SHUT)
+		return emit_shut(c, f);
 	return emit_data(c, f, parts, n);
 }
 
@@ -482,6 +490,8 @@ static void release_sessions(struct uplink_gen *gen)
 		c->app_paused = false;
 		if (close && c->pc.proto->stateful)
 			conn_kill(c, CLOSE_BY_ERROR, CLOSE_WORKER_LOST);
+		else if (c->eof_told)
+			conn_finish(c, CLOSE_NORMAL); /* nobody is left who would close it */
 		else
 			conn_resume(c);
 	}

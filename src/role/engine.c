@@ -62,8 +62,10 @@ static uint64_t longest_message(const struct settings *s)
 	return longest + WHOLE_EXTRA;
 }
 
-static void link_rings(struct engine *e)
+static int link_rings(struct engine *e, struct err *err)
 {
+	int r;
+
 	for (unsigned i = 0; i < e->o.reactors; i++) {
 		struct link_ring_opts opts = {
 			.tx = chan_tx(&e->chan, i),
@@ -77,7 +79,8 @@ static void link_rings(struct engine *e)
 
 		worker_attach(e->worker, i, link_ring_new(&opts));
 	}
-	worker_set_bell(e->worker, e->o.chan.bell);
+	r = worker_set_bell(e->worker, e->o.chan.bell);
+	return r < 0 ? err_set(err, r, "the worker's bell cannot be watched: %s", strerror(-r)) : 0;
 }
 
 static int link_local(struct engine *e, struct err *err)
@@ -109,7 +112,7 @@ static void on_loaded(void *ctx, const struct err *err)
 	struct err why = *err;
 
 	if (why.code == 0 && e->o.reactors)
-		link_rings(e);
+		link_rings(e, &why);
 	else if (why.code == 0)
 		link_local(e, &why);
 	e->o.on_loaded(e->o.ctx, &why);

@@ -19,11 +19,11 @@ struct engine_opts {
 	pid_t master_pid;
 	pid_t manager_pid;
 	bool selftest;             /* a canary */
-	struct chan_fds chan;      /* taken; all -1 in single mode */
-	int shared_fd;             /* process mode: the reactors' boards; taken */
+	struct chan_fds chan;      /* the bell is taken; all -1 in single mode */
+	int shared_fd;             /* process mode: the reactors' boards */
 	unsigned reactors;         /* 0: it has a reactor of its own */
-	const int *bells;          /* [reactors], taken */
-	const int *listeners;      /* [n_listeners] by port, taken */
+	const int *bells;          /* [reactors], lent; outlive the engine */
+	const int *listeners;      /* [n_listeners] by port; the descriptors are taken */
 	unsigned n_listeners;
 	int access_log;            /* with its own reactor; taken; -1: none */
 	/* The app is loaded, or it failed with a text; once. */

@@ -54,7 +54,8 @@ void slot_want(struct slot *s)
 
 void slot_begin(struct slot *s)
 {
-	s->next = ward_new(s, s->release->epoch, s->canary, s->release->settings.start_timeout);
+	s->next = ward_new(s, s->release->epoch, s->release->settings.start_timeout);
+	ward_open(s->next, s->canary);
 }
 
 static void use_release(struct slot *s, struct release *release)
@@ -147,7 +148,7 @@ void slot_on_attached(struct slot *s, struct ward *w)
 	super_slot_serves(s->super);
 	if (old) {
 		move_to_draining(s, old);
-		ward_stop(old, s->release->settings.max_wait_time);
+		ward_stop(old, s->release->settings.max_wait_time, false);
 	}
 	if (s->rolling)
 		tell_reload(s, SLOT_ATTACHED, "");
@@ -258,7 +259,7 @@ void slot_adopt(struct slot *s, struct ward *w, uint64_t wait_ms)
 {
 	if (s->serving) {
 		move_to_draining(s, s->serving);
-		ward_stop(s->serving, wait_ms);
+		ward_stop(s->serving, wait_ms, false);
 	}
 	s->serving = w;
 }
@@ -272,7 +273,7 @@ void slot_stop(struct slot *s, uint64_t wait_ms)
 	if (w)
 		move_to_draining(s, w);
 	LS_LIST_EACH_SAFE(it, after, &s->draining)
-		ward_stop(LS_CONTAINER_OF(it, struct ward, link), wait_ms);
+		ward_stop(LS_CONTAINER_OF(it, struct ward, link), wait_ms, true);
 }
 
 static void kill_one(struct ward *w, void *arg LS_UNUSED)

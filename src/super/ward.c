@@ -234,7 +234,7 @@ static int watch_process(struct ward *w, int control)
 	return 0;
 }
 
-struct ward *ward_new(struct slot *slot, uint64_t epoch, bool canary, uint64_t start_ms)
+struct ward *ward_new(struct slot *slot, uint64_t epoch, uint64_t start_ms)
 {
 	struct super *super = slot->super;
 	struct ward *w = make(slot, super->next_generation++, epoch);
@@ -242,8 +242,14 @@ struct ward *ward_new(struct slot *slot, uint64_t epoch, bool canary, uint64_t s
 	w->starting = true;
 	super->starting++;
 	timer_set(super->loop, &w->deadline, start_ms);
-	super->ops->open(super->ctx, slot->id, w->generation, epoch, canary);
 	return w;
+}
+
+void ward_open(struct ward *w, bool canary)
+{
+	struct super *super = w->slot->super;
+
+	super->ops->open(super->ctx, w->slot->id, w->generation, w->epoch, canary);
 }
 
 struct ward *ward_adopt(struct slot *slot, uint64_t generation, uint64_t epoch, const struct child *child, int control,
@@ -341,9 +347,9 @@ void ward_start(struct ward *w)
 	ward_send(w, &m);
 }
 
-void ward_stop(struct ward *w, uint64_t wait_ms)
+void ward_stop(struct ward *w, uint64_t wait_ms, bool last)
 {
-	struct ctl_msg m = { .type = CTL_STOP, .value = wait_ms };
+	struct ctl_msg m = { .type = CTL_STOP, .value = wait_ms, .extra = last };
 
 	w->unwanted = true;
 	if (w->state < WARD_READY) {

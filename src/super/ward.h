@@ -39,7 +39,9 @@ struct ward {
 };
 
 /* A new process for the slot, from release `epoch`; it must be ready after `start_ms`. */
-struct ward *ward_new(struct slot *slot, uint64_t epoch, bool canary, uint64_t start_ms);
+struct ward *ward_new(struct slot *slot, uint64_t epoch, uint64_t start_ms);
+/* Asks for its descriptors; the answer may come before this returns, and with it the end of `w`. */
+void ward_open(struct ward *w, bool canary);
 /* A process that a supervisor before us started.  The descriptors are taken. */
 struct ward *ward_adopt(struct slot *slot, uint64_t generation, uint64_t epoch, const struct child *child, int control,
 			int up);
@@ -52,8 +54,9 @@ void ward_attach(struct ward *w);
 void ward_attached(struct ward *w);
 /* Lets it accept (base mode). */
 void ward_start(struct ward *w);
-/* Asks it to finish within `wait_ms`; a second later it is killed.  One that was not ready yet is killed at once. */
-void ward_stop(struct ward *w, uint64_t wait_ms);
+/* Asks it to finish within `wait_ms`; a second later it is killed.  One that was not ready yet is killed at once.  `last`: no
+ * process takes over, the whole server stops. */
+void ward_stop(struct ward *w, uint64_t wait_ms, bool last);
 void ward_kill(struct ward *w);
 void ward_send(struct ward *w, const struct ctl_msg *m);
 /* Its end, by whoever could reap it. */

@@ -47,6 +47,7 @@ struct worker {
 	void (*loaded)(void *ctx, const struct err *err);
 	void *loaded_ctx;
 	bool selftest;
+	struct err *capture;              /* where the error of a plain call goes instead of the log */
 };
 
 /* The one worker of this process; NULL in other roles. */
@@ -58,21 +59,23 @@ void worker_count_end(struct worker *w);
 /* The link that leads to a connection; NULL: no such reactor here. */
 struct link *worker_link(struct worker *w, conn_id id);
 
-/* Runs a handler with the `nargs` values on the stack of the state it returns.  events_begin() gives that state with the
+/* Runs a handler with the `nargs` values on the stack of the state it returns.  handler_begin() gives that state with the
  * function pushed (a new task, or in plain mode the main state); NULL: max_coroutine is reached. */
-struct event_call {
+struct handler_call {
 	lua_State *L;
 	struct task *task; /* NULL in plain mode */
 	const char *event;
 	uint64_t fd;
 };
-bool events_begin(struct worker *w, int handler, const char *event, uint64_t fd, struct event_call *out);
+bool handler_begin(struct worker *w, int handler, const char *event, uint64_t fd, struct handler_call *out);
 /* on_done(task, status) is called also in plain mode, with a task that has only ctx and event (L is the main state, error text on
  * top). Runs now. */
-void events_run(struct worker *w, struct event_call *call, int nargs, void (*on_done)(struct task *t, int status), void *ctx);
-/* Logs what a handler raised: once, with event, fd and `about` (a request line, may be NULL). */
-void events_log_error(struct worker *w, const struct task *t, const char *about);
+void handler_run(struct worker *w, struct handler_call *call, int nargs, void (*on_done)(struct task *t, int status), void *ctx);
+/* What the task's handler raised, with its traceback; in on_done. */
+const char *handler_error_text(const struct task *t);
+/* Logs it: once, with event, fd and `about` (a request line, may be NULL). */
+void handler_log_error(struct worker *w, const struct task *t, const char *text, const char *about);
 /* Pushes the server object. */
-void events_push_server(struct worker *w, lua_State *L);
+void handler_push_server(struct worker *w, lua_State *L);
 /* link.on_frame; ctx is the worker. */
-int events_on_frame(void *ctx, const struct frame *f, struct str payload);
+int handler_on_frame(void *ctx, const struct frame *f, struct str payload);

@@ -101,7 +101,7 @@ static void on_done(struct task *t, int status)
 
 		/* A client that went away cancels its handler; that is no error of the app. */
 		if (!(r->aborted && t->cancelled))
-			events_log_error(w, t, request_line(r, line, sizeof line));
+			handler_log_error(w, t, handler_error_text(t), request_line(r, line, sizeof line));
 		response_fail(r, 500);
 	} else if (!r->finished && !r->detached) {
 		response_complete(r);
@@ -109,17 +109,16 @@ static void on_done(struct task *t, int status)
 	r->running = false;
 	r->task = NULL;
 	worker_count_end(w);
-	/* Not freed here: this is inside the task's last moments. */
-	worker_ready(w, &LS_CONTAINER_OF(r, struct request_box, r)->ready);
+	end_if_over(r); /* start() looks at it no more */
 }
 
 static void start(struct request *r)
 {
 	struct worker *w = r->worker;
 	int handler = app_handler(w->app, r->port->index, EVENT_request);
-	struct event_call call;
+	struct handler_call call;
 
-	if (handler == LUA_NOREF || !events_begin(w, handler, "request", r->conn, &call)) {
+	if (handler == LUA_NOREF || !handler_begin(w, handler, "request", r->conn, &call)) {
 		response_fail(r, 503);
 		end_if_over(r);
 		return;
@@ -129,7 +128,7 @@ static void start(struct request *r)
 	r->running = true;
 	r->task = call.task;
 	worker_count_begin(w);
-	events_run(w, &call, 2, on_done, r);
+	handler_run(w, &call, 2, on_done, r);
 }
 
 static void run(struct ready *ready)

@@ -80,7 +80,23 @@ int response_status(struct request *r, int status, struct str reason)
 	return 0;
 }
 
-static int build_head(struct request *r)
+static bool has_field(const struct request *r, struct str name)
+{
+	for (unsigned i = 0; i < r->n_fields; i++)
+		if (str_ieq(r->fields[i].name, name))
+			return true;
+	return false;
+}
+
+/* Swoole's default type, for answers whose app named none. */
+static int add_default_type(const struct request *r)
+{
+	if (has_field(r, LS_STR("content-type")))
+		return 0;
+	return http_head_add(&builder, LS_STR("Content-Type"), LS_STR("text/html"));
+}
+
+static int build_head(const struct request *r, bool has_content)
 {
 	http_head_begin(&builder);
 	builder.head.status = r->status;
@@ -89,7 +105,7 @@ static int build_head(struct request *r)
 
 	for (unsigned i = 0; i < r->n_fields && code == 0; i++)
 		code = http_head_add(&builder, r->fields[i].name, r->fields[i].value);
-	return code;
+	return code == 0 && has_content ? add_default_type(r) : code;
 }
 
 /* Sends the head with `body` behind it; `total`: whole body length or UINT64_MAX. */
@@ -103,7 +119,7 @@ static int send_head(struct request *r, struct str body, bool end, uint64_t tota
 		.stream = r->stream,
 		.value = total,
 	};
-	int code = build_head(r);
+	int code = build_head(r, total > 0);
 
 	if (code < 0)
 		return code;

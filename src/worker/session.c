@@ -104,7 +104,7 @@ static void on_done(struct task *t, int status)
 	s->busy = false;
 	worker_count_end(w);
 	if (status != 0) {
-		events_log_error(w, t, NULL);
+		handler_log_error(w, t, handler_error_text(t), NULL);
 		if (!s->closed)
 			session_close(w, s->id, false);
 	}
@@ -123,14 +123,14 @@ static int reactor_argument(const struct session *s, const struct session_event 
 static void start(struct session *s, const struct session_event *e, int handler)
 {
 	struct worker *w = s->worker;
-	struct event_call call;
+	struct handler_call call;
 	int nargs = 3;
 
-	if (!events_begin(w, handler, settings_event_name((int)e->event), s->id, &call)) {
+	if (!handler_begin(w, handler, settings_event_name((int)e->event), s->id, &call)) {
 		session_close(w, s->id, false);
 		return;
 	}
-	events_push_server(w, call.L);
+	handler_push_server(w, call.L);
 	lua_pushnumber(call.L, (lua_Number)s->id);
 	lua_pushinteger(call.L, reactor_argument(s, e));
 	if (e->event == EVENT_receive) {
@@ -142,7 +142,7 @@ static void start(struct session *s, const struct session_event *e, int handler)
 	}
 	s->busy = true;
 	worker_count_begin(w);
-	events_run(w, &call, nargs, on_done, s);
+	handler_run(w, &call, nargs, on_done, s);
 }
 
 static void resume_reading(struct session *s)
@@ -170,6 +170,8 @@ static void run(struct ready *ready)
 		free(e);
 	}
 	resume_reading(s);
+	if (s->shut && !s->closing && !session_is_active(s))
+		session_close(s->worker, s->id, false);
 	if (s->closed && !session_is_active(s))
 		free_session(s);
 }
@@ -285,6 +287,16 @@ int session_on_closed(struct worker *w, const struct frame *f, struct str payloa
 		memcpy(&e->totals, payload.p, sizeof e->totals);
 	}
 	return 0;
+}
+
+void session_on_shut(struct worker *w, const struct frame *f)
+{
+	struct session *s = session_find(w, f->conn);
+
+	if (!s)
+		return;
+	s->shut = true;
+	worker_ready(w, ready_of(s));
 }
 
 void session_on_ack(struct worker *w, const struct frame *f)

@@ -19,6 +19,7 @@ struct session {
 	uint64_t queued;           /* bytes in `events` */
 	bool busy;                 /* a handler runs */
 	bool paused;               /* the reactor was asked to stop reading */
+	bool shut;                 /* the peer sends no more: close when its messages have been handled */
 	bool closing;              /* close() was called here */
 	bool closed;               /* CLOSED came */
 	void (*run)(struct session *s);
@@ -29,6 +30,7 @@ struct session *session_find(struct worker *w, conn_id id);
 void session_on_open(struct worker *w, const struct frame *f, struct str payload);
 int session_on_data(struct worker *w, const struct frame *f, struct str payload);
 int session_on_closed(struct worker *w, const struct frame *f, struct str payload);
+void session_on_shut(struct worker *w, const struct frame *f);
 void session_on_ack(struct worker *w, const struct frame *f);
 /* Asks the reactor to close; queued output leaves first unless `reset`. */
 int session_close(struct worker *w, conn_id id, bool reset);

@@ -176,9 +176,14 @@ static void on_room(void *ctx)
 
 /* ---- loading ---------------------------------------------------------------------------------------------------------------------- */
 
-static void on_task_error(void *ctx, const struct task *t, const char *text LS_UNUSED)
+static void on_task_error(void *ctx, const struct task *t, const char *text)
 {
-	events_log_error(ctx, t, NULL);
+	struct worker *w = ctx;
+
+	if (w->capture)
+		err_set(w->capture, -ECANCELED, "%s", text);
+	else
+		handler_log_error(w, t, text, NULL);
 }
 
 static void on_enter(void *ctx, lua_State *co LS_UNUSED)
@@ -218,8 +223,7 @@ static void on_hook_done(struct task *t, int status)
 
 	worker_count_end(w);
 	if (status != 0) {
-		err_set(&err, -ECANCELED, "the %s handler failed: %s", t->event,
-			lua_tostring(t->L, -1) ? lua_tostring(t->L, -1) : "?");
+		err_set(&err, -ECANCELED, "the %s handler failed: %s", t->event, handler_error_text(t));
 		report_loaded(w, &err);
 	} else if (strcmp(t->event, "worker_start") == 0 && w->selftest) {
 		run_next_hook(w, EVENT_selftest);
@@ -234,21 +238,21 @@ static void on_hook_ended(struct task *t, int status)
 
 	w->in_flight--;
 	if (status != 0)
-		events_log_error(w, t, NULL);
+		handler_log_error(w, t, handler_error_text(t), NULL);
 }
 
 /* A lifecycle handler, (server, worker_id). False: there is none. */
 static bool run_hook(struct worker *w, enum settings_event hook, void (*on_done)(struct task *t, int status))
 {
 	int handler = app_handler(w->app, 0, hook);
-	struct event_call call;
+	struct handler_call call;
 
-	if (handler == LUA_NOREF || !events_begin(w, handler, settings_event_name((int)hook), 0, &call))
+	if (handler == LUA_NOREF || !handler_begin(w, handler, settings_event_name((int)hook), 0, &call))
 		return false;
-	events_push_server(w, call.L);
+	handler_push_server(w, call.L);
 	lua_pushinteger(call.L, (lua_Integer)w->o.slot);
 	w->in_flight++;
-	events_run(w, &call, 2, on_done, w);
+	handler_run(w, &call, 2, on_done, w);
 	return true;
 }
 
@@ -428,7 +432,7 @@ int worker_set_bell(struct worker *w, int bell)
 
 void worker_attach(struct worker *w, unsigned reactor, struct link *link)
 {
-	link->on_frame = events_on_frame;
+	link->on_frame = handler_on_frame;
 	link->on_room = on_room;
 	link->ctx = w;
 	w->links[reactor] = link;

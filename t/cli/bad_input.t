@@ -44,10 +44,10 @@ matrix 'bad options' => sub ($mode) {
 matrix 'wrong usage' => sub ($mode) {
 	my $server = new_server();
 
-	for my $args (['frobnicate'], ['--frobnicate'], ['-s'], [ 'reload', '--frobnicate' ], [ 'settings', '--dump', 'klingon' ]) {
-		my ($code, $out, $err) = $server->cli_bare(@$args);
-		is($code, 2, "@$args: exit code") or diag($out, $err);
-		like($err, qr/\S/, "@$args: message");
+	for my $line ('frobnicate', '--frobnicate', '-s', 'reload --frobnicate', 'settings --dump klingon') {
+		my ($code, $out, $err) = $server->cli_bare(split ' ', $line);
+		is($code, 2, "$line: exit code") or diag($out, $err);
+		like($err, qr/\S/, "$line: message");
 	}
 	my ($code, undef, $err) = $server->cli_bare('relaod');
 	like($err, qr/relaod.*reload/s, 'the nearest command is named');
@@ -98,7 +98,8 @@ matrix 'a port in use' => sub ($mode) {
 	socket my $other, AF_INET, SOCK_STREAM, 0;
 	bind $other, pack_sockaddr_in($port, INADDR_LOOPBACK) and listen $other, 1 or die "port $port: $!";
 	$server->write_app($app);
-	says('port', 1, qr/\b$port\b.*in use/i, $server->cli_bare('-s', $server->app_path, '-o', "mode=$mode"));
+	my @got = $server->cli_bare('-s', $server->app_path, '-o', "mode=$mode");
+	says('port', 1, qr/\b$port\b.*in use/i, @got);
 };
 
 done_testing();

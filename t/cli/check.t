@@ -33,16 +33,16 @@ matrix 'an app that is one function is an HTTP app on port 8080' => sub ($mode) 
 	like($out, qr/:8080\b.*http/, 'what would listen');
 };
 
+my $new = 'local s = require "luaserv".http("127.0.0.1", 4000)' . "\n";
+
 matrix 'what is wrong is said with its place' => sub ($mode) {
 	my %cases = (
 		'syntax' => [ "local x = = 1\n", qr/app\.lua:1/ ],
 		'run time' => [ "local x\nx.y = 1\n", qr/app\.lua:2/ ],
-		'setting' => [ qq{local s = require "luaserv".http("127.0.0.1", 1)\ns:set { worker_nun = 1 }\ns:start()\n},
-			qr/worker_nun.*worker_num/s ],
-		'range' => [ qq{local s = require "luaserv".http("127.0.0.1", 1)\ns:set { worker_num = 100000 }\ns:start()\n},
-			qr/worker_num.*100000.*1024/s ],
-		'no handler' => [ qq{local s = require "luaserv".http("127.0.0.1", 4000)\ns:start()\n}, qr/4000.*request/s ],
-		'no start' => [ qq{local s = require "luaserv".http("127.0.0.1", 4000)\n}, qr/start/ ],
+		'setting' => [ $new . "s:set { worker_nun = 1 }\ns:start()\n", qr/worker_nun.*worker_num/s ],
+		'range' => [ $new . "s:set { worker_num = 100000 }\ns:start()\n", qr/worker_num.*100000.*1024/s ],
+		'no handler' => [ $new . "s:start()\n", qr/4000.*request/s ],
+		'no start' => [ $new, qr/start/ ],
 		'exit' => [ "os.exit(3)\n", qr/./ ],
 	);
 
@@ -56,7 +56,8 @@ matrix 'what is wrong is said with its place' => sub ($mode) {
 matrix 'a script that does not end is stopped' => sub ($mode) {
 	my $server = new_server();
 	$server->write_app("while true do end\n");
-	my ($code, $out, $err) = $server->cli_bare('check', '-s', $server->app_path, '-o', 'eval_timeout=300ms');
+	my @script = ('-s', $server->app_path);
+	my ($code, $out, $err) = $server->cli_bare('check', @script, '-o', 'eval_timeout=300ms');
 
 	is($code, 1, 'exit code');
 	like($err, qr/eval_timeout|300 ?ms|0\.3|too long|did not end/, 'message');

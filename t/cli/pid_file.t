@@ -25,7 +25,8 @@ matrix 'a stale pid file does not hinder' => sub ($mode) {
 
 matrix 'a second server with the same pid file is refused, the first serves on' => sub ($mode) {
 	my $server = start_server(app => $app);
-	my ($code, $out, $err) = $server->cli_bare('-s', $server->app_path, '-o', 'pid_file=' . $server->pid_path, '-o', "mode=$mode");
+	my ($code, $out, $err) = $server->cli_bare('-s', $server->app_path, '-o', 'pid_file=' . $server->pid_path,
+		'-o', "mode=$mode");
 
 	is($code, 1, 'exit code');
 	like($err, qr/luaserv\.pid|in use|already/, 'message');

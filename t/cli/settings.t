@@ -51,9 +51,12 @@ LUA
 		return "$out$err";
 	};
 
-	$server->write_files({ 'my.conf' => "return { backlog = 100, max_coroutine = 100, send_timeout = 100, http_max_headers = 50 }\n" });
-	ok($server->start(app => $app, args => [ '-c', $server->root . '/my.conf', '-o', 'send_timeout=400' ],
-		env => { LUASERV_MAX_COROUTINE => 200, LUASERV_BACKLOG => 200 }), 'it starts') or diag($server->complaint);
+	$server->write_files({ 'my.conf' => <<'LUA' });
+return { backlog = 100, max_coroutine = 100, send_timeout = 100, http_max_headers = 50 }
+LUA
+	my $started = $server->start(app => $app, args => [ '-c', $server->root . '/my.conf', '-o', 'send_timeout=400' ],
+		env => { LUASERV_MAX_COROUTINE => 200, LUASERV_BACKLOG => 200 });
+	ok($started, 'it starts') or return diag($server->complaint);
 	like($ask->('http_max_headers'), qr/\b50\b/, 'the file over the built-in value');
 	like($ask->('max_coroutine'), qr/\b200\b/, 'the environment over the file');
 	like($ask->('backlog'), qr/\b300\b/, 'the script over the environment');
@@ -62,7 +65,11 @@ LUA
 
 matrix 'the committed reference is what the binary prints' => sub ($mode) {
 	my $server = new_server();
-	my %files = (markdown => 'docs/reference/settings.md', conf => 'conf/luaserv.conf.example', lua => 'lua/luaserv/meta/settings.lua');
+	my %files = (
+		markdown => 'docs/reference/settings.md',
+		conf => 'conf/luaserv.conf.example',
+		lua => 'lua/luaserv/meta/settings.lua',
+	);
 
 	for my $format (sort keys %files) {
 		my ($code, $out) = $server->cli_bare('settings', '--dump', $format);

@@ -17,8 +17,8 @@ matrix 'status --json has what api.md promises' => sub ($mode) {
 	$client->get('/') for 1 .. 5;
 	my $status = $server->status;
 
-	for my $name (qw(version mode generation master_pid manager_pid uptime connections accepted closed requests listeners reactors
-		workers)) {
+	for my $name (qw(version mode generation master_pid manager_pid uptime connections accepted closed requests
+		listeners reactors workers)) {
 		ok(exists $status->{$name}, $name);
 	}
 	is($status->{mode}, $mode, 'mode');

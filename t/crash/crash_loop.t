@@ -39,13 +39,14 @@ matrix 'a worker that keeps dying is given up: one line in the log, 503 for clie
 };
 
 matrix 'the others serve while one slot fails' => sub ($mode) {
-	my $server = start_server(settings => { worker_num => 2 }, app => $app =~ s/local f = .*/local f = server.worker_id == 0 and io.open("\$ROOT\/die")/r)
-		->expect_crash;
+	my $only_0 = $app =~ s/local f = /local f = server.worker_id == 0 and /r;
+	my $server = start_server(settings => { worker_num => 2 }, app => $only_0)->expect_crash;
 	my @pids = $server->worker_pids;
 
 	spew($server->root . '/die', '');
 	kill KILL => $pids[0];
-	ok($server->wait_status(sub { $_->{workers}[0]{state} eq 'failed' }, 20), 'slot 0 is marked failed') or return diag($server->log);
+	ok($server->wait_status(sub { $_->{workers}[0]{state} eq 'failed' }, 20), 'slot 0 is marked failed')
+		or return diag($server->log);
 	is($server->get('/')->status, 200, 'slot 1 serves') for 1 .. 10;
 	is(($server->worker_pids)[1], $pids[1], 'and is the same');
 };

@@ -11,11 +11,14 @@ LUA
 
 # The manager that answers, when it is not that one.
 sub next_manager ($server, $old) {
-	my $status = $server->wait_status(sub { $_->{manager_pid} && $_->{manager_pid} != $old && alive($_->{manager_pid}) });
+	my $status = $server->wait_status(sub {
+		my $new = $_->{manager_pid};
+		return $new && $new != $old && alive($new);
+	});
 	return $status ? $status->{manager_pid} : undef;
 }
 
-matrix 'ten dead managers under load: no request fails, the workers are the same', process => $why, sub ($mode) {
+matrix 'ten die under load: no request fails, the workers are the same', process => $why, sub ($mode) {
 	my $server = start_server(app => $app, settings => { worker_num => 2 })->expect_crash;
 	my @workers = $server->worker_pids;
 	my $manager = $server->status->{manager_pid};
@@ -43,8 +46,7 @@ matrix 'the new manager does the old one\'s work', process => $why, sub ($mode) 
 
 	my ($worker) = $server->worker_pids;
 	kill KILL => $worker;
-	ok($server->wait_status(sub { !grep { $_->{pid} == $worker || $_->{state} ne 'ready' } @{ $_->{workers} } }),
-		'an adopted worker that dies is started again');
+	ok($server->wait_respawn($worker), 'an adopted worker that dies is started again');
 	is(($server->reload(app => $app =~ s/ok/new/r))[0], 0, 'a reload is carried out');
 	is($server->get('/')->body, "new\n", 'and serves');
 	is($server->stop, 0, 'a stop too');
@@ -56,8 +58,7 @@ matrix 'worker and manager at once', process => $why, sub ($mode) {
 
 	kill KILL => $status->{manager_pid}, $status->{workers}[0]{pid};
 	ok(next_manager($server, $status->{manager_pid}), 'the manager is replaced');
-	ok($server->wait_status(sub { !grep { $_->{pid} == $status->{workers}[0]{pid} || $_->{state} ne 'ready' } @{ $_->{workers} } }),
-		'so is the worker');
+	ok($server->wait_respawn($status->{workers}[0]{pid}), 'so is the worker');
 	is($server->get('/')->status, 200, 'served') for 1 .. 5;
 };
 

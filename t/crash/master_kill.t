@@ -34,7 +34,8 @@ matrix 'the next server can start at once' => sub ($mode) {
 
 	kill KILL => $server->pid;
 	$server->wait_exit;
-	ok(wait_for(sub { $server->start(app => $app) }, 5), 'on the same port, over the same pid file') or diag($server->complaint);
+	ok(wait_for(sub { $server->start(app => $app) }, 5), 'on the same port, over the same pid file')
+		or diag($server->complaint);
 	is($server->status->{master_pid}, $server->pid, 'and it is the one that answers');
 };
 

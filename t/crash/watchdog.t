@@ -48,7 +48,7 @@ matrix 'a C call that does not return meets the hard limit' => sub ($mode) {
 	} else {
 		is($client->recv_all, '', 'the connection ends');
 	}
-	ok($server->wait_status(sub { $_->{workers}[0]{pid} != $pid && $_->{workers}[0]{state} eq 'ready' }), 'a worker is back');
+	ok($server->wait_respawn($pid), 'a worker is back');
 	is($server->get('/')->status, 200, 'and serves');
 	like($server->log, qr/max_execution_time|did not yield|hard limit/, 'the log says why');
 };

@@ -15,11 +15,7 @@ LUA
 
 my $why = 'in base mode a worker owns its connections';
 
-sub respawned ($server, $pid) {
-	return $server->wait_status(sub { !grep { $_->{pid} == $pid || $_->{state} ne 'ready' } @{ $_->{workers} } });
-}
-
-matrix 'a dead worker closes no connection; only requests inside it answer 502', process => $why, sub ($mode) {
+matrix 'a dead worker closes no connection; only requests inside answer 502', process => $why, sub ($mode) {
 	my $server = start_server(app => $app)->expect_crash;
 	my ($pid) = $server->worker_pids;
 	my @idle = map { $server->client } 1 .. 10;
@@ -30,7 +26,7 @@ matrix 'a dead worker closes no connection; only requests inside it answer 502',
 	$server->wait_notes(5);
 	kill KILL => $pid;
 	is($_->response->status, 502, 'a request inside') for @inside;
-	ok(respawned($server, $pid), 'a worker is back');
+	ok($server->wait_respawn($pid), 'a worker is back');
 	is($_->get('/')->status, 200, 'an idle connection serves on') for @idle;
 	is(scalar(grep { !$_->open } @idle), 0, 'no connection was closed');
 	is($server->status->{workers}[0]{restarts}, 1, 'the restart is counted');
@@ -46,43 +42,45 @@ matrix 'an answer that has begun is cut so that the client notices' => sub ($mod
 	$client->recv_until("begun\n");
 	kill KILL => $pid;
 	unlike($client->recv_all, qr/\r\n0\r\n\r\n\z/, 'no last chunk, but the end');
-	ok(respawned($server, $pid), 'a worker is back');
+	ok($server->wait_respawn($pid), 'a worker is back');
 };
 
-matrix 'workers killed at random under load: nobody hangs, only what was inside fails', process => $why, sub ($mode) {
-	my $server = start_server(app => $app, settings => { worker_num => 3, worker_max_deaths => 1000 })->expect_crash;
+matrix 'killed at random under load: nobody hangs, only what was inside fails', process => $why, sub ($mode) {
+	my $server = start_server(app => $app, settings => { worker_num => 3, worker_max_deaths => 1000 });
 	my $load = $server->load(30);
 	my $kills = 12;
 
+	$server->expect_crash;
 	for (1 .. $kills) {
 		$load->wait_ok(50) or fail('requests are answered');
 		my @pids = $server->worker_pids;
 		my $pid = $pids[ rand @pids ];
 		next if !$pid;
 		kill KILL => $pid;
-		ok($server->wait_status(sub { !grep { $_->{pid} == $pid } @{ $_->{workers} } }), 'its death is noticed');
+		my $noticed = $server->wait_status(sub { !grep { $_->{pid} == $pid } @{ $_->{workers} } });
+		ok($noticed, 'its death is noticed');
 	}
 	$load->wait_ok(100) or fail('requests are answered at the end');
 	my $result = $load->stop;
 	is($result->{failed}, 0, 'every request got a clean answer') or diag(explain($result));
 	is_deeply([ grep { $_ != 200 && $_ != 502 } keys %{ $result->{codes} } ], [], '200 or 502');
 	cmp_ok($result->{codes}{502} // 0, '<=', $kills * 30, '502 only for what was inside');
-	ok($server->wait_status(sub { (grep { $_->{state} eq 'ready' } @{ $_->{workers} }) == 3 }), 'three workers are there');
+	ok($server->wait_respawn(0), 'three workers are there');
 };
 
-matrix 'in base mode the other workers serve on, and the dead one is replaced', base => 'process mode is proven above', sub ($mode) {
+matrix 'the other workers serve on, and the dead one is replaced', base => 'see above', sub ($mode) {
 	my $server = start_server(app => $app, settings => { worker_num => 2 })->expect_crash;
 	my @pids = $server->worker_pids;
 
 	kill KILL => $pids[0];
-	ok(respawned($server, $pids[0]), 'a worker is back');
+	ok($server->wait_respawn($pids[0]), 'a worker is back');
 	is($server->get('/')->status, 200, 'served') for 1 .. 10;
 	my ($other) = grep { $_ == $pids[1] } $server->worker_pids;
 	is($other, $pids[1], 'the other one is the same');
 };
 
 matrix 'raw connections are kept for the successor', process => $why, sub ($mode) {
-	my $server = start_server(settings => { protocol => 'eof', package_eof => '\n' }, app => <<'LUA')->expect_crash;
+	my $server = start_server(settings => { protocol => 'eof', package_eof => '\n' }, app => <<'LUA');
 local server = require "luaserv".server("127.0.0.1", $PORT)
 server:on("receive", function(server, fd, reactor_id, data) server:send(fd, data) end)
 server:start()
@@ -90,23 +88,27 @@ LUA
 	my ($pid) = $server->worker_pids;
 	my $client = $server->client;
 
+	$server->expect_crash;
 	is($client->send("one\n")->recv(4), "one\n", 'before');
 	kill KILL => $pid;
-	ok(respawned($server, $pid), 'a worker is back');
+	ok($server->wait_respawn($pid), 'a worker is back');
 	is($client->send("two\n")->recv(4), "two\n", 'after');
 };
 
 matrix 'worker_error_policy = close closes them', process => $why, sub ($mode) {
-	my $server = start_server(settings => { worker_error_policy => 'close' }, app => <<'LUA')->expect_crash;
+	my $server = start_server(settings => { worker_error_policy => 'close' }, app => <<'LUA');
 local server = require "luaserv".server("127.0.0.1", $PORT)
 $NOTE
 server:on("receive", function(server, fd, reactor_id, data) server:send(fd, data) end)
-server:on("worker_error", function(server, worker_id, pid, exit_code, signal) note("worker_error", worker_id, signal) end)
+server:on("worker_error", function(server, worker_id, pid, exit_code, signal)
+	note("worker_error", worker_id, signal)
+end)
 server:start()
 LUA
 	my ($pid) = $server->worker_pids;
 	my $client = $server->client;
 
+	$server->expect_crash;
 	is($client->send('one')->recv(3), 'one', 'before');
 	kill KILL => $pid;
 	is($client->recv_all, '', 'closed');

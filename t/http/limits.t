@@ -38,17 +38,19 @@ matrix 'the limits of a request head are exact' => sub ($mode) {
 	refused($server, 414, "GET /" . 'x' x 300, 'a target that does not end');
 	served($server, $line . join('', map { "X$_: 1\r\n" } 1 .. 9) . "\r\n", 'ten fields');
 	refused($server, 431, $line . join('', map { "X$_: 1\r\n" } 1 .. 10) . "\r\n", 'eleven fields');
-	served($server, $line . 'X: ' . 'x' x (1000 - length($line) - 7) . "\r\n\r\n", 'a head of 1000 bytes');
-	refused($server, 431, $line . 'X: ' . 'x' x (1001 - length($line) - 7) . "\r\n\r\n", 'a head of 1001 bytes');
+	my $rest = 'x' x (1000 - length("${line}X: \r\n\r\n"));
+	served($server, "${line}X: $rest\r\n\r\n", 'a head of 1000 bytes');
+	refused($server, 431, "${line}X: x$rest\r\n\r\n", 'a head of 1001 bytes');
 	refused($server, 431, $line . 'X: ' . 'x' x 2000, 'a head that does not end');
 };
 
 matrix 'the defaults take what browsers send' => sub ($mode) {
 	my $server = start_server(app => $app);
 
-	served($server, "GET /" . 'x' x 8000 . " HTTP/1.1\r\nHost: a\r\nCookie: " . 'c' x 7000 . "\r\n\r\n", 'long target, long cookie');
-	refused($server, 414, "GET /" . 'x' x 8192 . " HTTP/1.1\r\nHost: a\r\n\r\n", 'over 8 KiB of target');
-	refused($server, 431, "GET / HTTP/1.1\r\nHost: a\r\nCookie: " . 'c' x 16_384 . "\r\n\r\n", 'over 16 KiB of head');
+	my ($target, $cookie) = ('x' x 8000, "Cookie: @{[ 'c' x 7000 ]}");
+	served($server, "GET /$target HTTP/1.1\r\nHost: a\r\n$cookie\r\n\r\n", 'long target, long cookie');
+	refused($server, 414, "GET /$target$target HTTP/1.1\r\nHost: a\r\n\r\n", 'over 8 KiB of target');
+	refused($server, 431, "GET / HTTP/1.1\r\nHost: a\r\n$cookie$cookie$cookie\r\n\r\n", 'over 16 KiB of head');
 	refused($server, 431, "GET / HTTP/1.1\r\nHost: a\r\n" . "A: b\r\n" x 100 . "\r\n", 'over 100 fields');
 	served($server, "GET / HTTP/1.1\r\nHost: a\r\n" . "A: b\r\n" x 99 . "\r\n", '100 fields');
 };
@@ -59,8 +61,8 @@ matrix 'max_connection refuses one more, and room that is made is used' => sub (
 
 	is($_->get('/')->status, 200, 'served') for @clients;
 	my $extra = eval { $server->client };
-	my $refused = !$extra || eval { $extra->send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"); $extra->recv_all } // '';
-	ok($refused eq '' || $refused eq '1' || $refused =~ /\AHTTP\/1\.1 503 /, 'the fourth is refused');
+	my $said = $extra ? eval { $extra->send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"); $extra->recv_all } // '' : '';
+	like($said, qr/\A(?:\z|HTTP\/1\.1 503 )/, 'the fourth is refused');
 	$_->close for @clients;
 	ok(wait_for(sub { eval { $server->get('/')->status == 200 } }), 'and later served');
 };

@@ -89,7 +89,7 @@ LUA
 	$client->recv_until("first\n");
 	$client->abort;
 	is_deeply([ $server->wait_notes(1) ], ['nil string'], 'write tells');
-	ok($server->wait_status(sub { $_->{connections} == 0 && $_->{workers}[0]{coroutines} <= 1 }), 'nothing is left');
+	ok($server->wait_idle, 'nothing is left');
 };
 
 matrix 'a file is sent from its place' => sub ($mode) {

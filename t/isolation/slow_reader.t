@@ -16,16 +16,10 @@ end)
 server:start()
 LUA
 
-sub resident ($server) {
-	my $sum = 0;
-	$sum += (slurp("/proc/$_/status") =~ /^VmRSS:\s+(\d+)/m)[0] // 0 for $server->pid, descendants($server->pid);
-	return $sum;
-}
-
 matrix 'clients that read a byte at a time stall nobody and cost no more than their budget' => sub ($mode) {
 	my $server = start_server(app => $app, settings => { socket_buffer_size => '64k' });
 	$server->get('/small');
-	my $before = resident($server);
+	my $before = $server->resident;
 	my @slow = map { $server->client(rcvbuf => 4096) } 1 .. 50;
 
 	$_->send("GET /big HTTP/1.1\r\nHost: a\r\n\r\n") for @slow;
@@ -35,20 +29,23 @@ matrix 'clients that read a byte at a time stall nobody and cost no more than th
 		}
 		is($server->get('/small')->status, 200, 'others are served');
 	}
-	cmp_ok(resident($server) - $before, '<', 40_000, 'kB more for fifty of them') if Test::Luaserv::Util::build_name() eq 'release';
+	cmp_ok($server->resident - $before, '<', 40_000, 'kB more for fifty of them')
+		if build_name() eq 'release';
 	$_->abort for @slow;
-	ok($server->wait_status(sub { $_->{connections} == 0 && $_->{workers}[0]{coroutines} <= 1 }), 'nothing is left of them');
+	ok($server->wait_idle, 'nothing is left of them');
 };
 
 matrix 'write_timeout cuts a client that takes nothing' => sub ($mode) {
-	my $server = start_server(app => $app, settings => { socket_buffer_size => '64k', write_timeout => '300ms', linger_time => '100ms' });
+	my $server = start_server(app => $app,
+		settings => { socket_buffer_size => '64k', write_timeout => '300ms', linger_time => '100ms' });
 
 	my $accepted = 0;
 	for my $path ('/big', '/whole') {
 		$accepted++;
 		my $client = $server->client(rcvbuf => 4096);
 		$client->send("GET $path HTTP/1.1\r\nHost: a\r\n\r\n");
-		ok($server->wait_status(sub { $_->{connections} == 0 && $_->{accepted} >= $accepted }, 10), "$path: cut");
+		my $cut = $server->wait_status(sub { $_->{connections} == 0 && $_->{accepted} >= $accepted });
+		ok($cut, "$path: cut");
 		cmp_ok(length $client->recv_all, '<', 8_388_608, "$path: before the end");
 	}
 	is_deeply([ $server->wait_notes(1) ], ['write string'], 'the handler was told');
@@ -56,7 +53,8 @@ matrix 'write_timeout cuts a client that takes nothing' => sub ($mode) {
 };
 
 matrix 'a client that reads slowly but steadily gets everything' => sub ($mode) {
-	my $server = start_server(app => $app, settings => { socket_buffer_size => '64k', write_timeout => '2s' });
+	my $server = start_server(app => $app,
+		settings => { socket_buffer_size => '64k', write_timeout => '2s' });
 	my $client = $server->client(rcvbuf => 16_384, timeout => 30);
 	my $got = 0;
 

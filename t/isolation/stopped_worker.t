@@ -10,15 +10,18 @@ end)
 server:start()
 LUA
 
-matrix 'a stopped worker stalls nobody but its own clients', process => 'in base mode the kernel would hand it connections', sub ($mode) {
-	my $server = start_server(app => $app, settings => { worker_num => 2, ring_size => '64k', max_queued_bytes => '64k' });
+my $why = 'in base mode the kernel would hand it connections';
+
+matrix 'a stopped worker stalls nobody but its own clients', process => $why, sub ($mode) {
+	my $server = start_server(app => $app,
+		settings => { worker_num => 2, ring_size => '64k', max_queued_bytes => '64k' });
 	my @clients = map { $server->client } 1 .. 8;
 	my @of = ([], []);
 
 	push @{ $of[ $_->send("who\n")->recv(2) + 0 ] }, $_ for @clients;
 	ok(@{ $of[0] } && @{ $of[1] }, 'both workers have clients') or return;
 	my ($pid) = $server->worker_pids;
-	my $resident = resident($server->pid);
+	my $resident = $server->resident;
 
 	kill STOP => $pid;
 	my $block = 'x' x 999 . "\n";
@@ -29,14 +32,12 @@ matrix 'a stopped worker stalls nobody but its own clients', process => 'in base
 		$client->{stuffed} = 1;
 	}
 	for (1 .. 20) {
-		is($_->send("hello\n")->recv(6), "hello\n", 'the other worker\'s clients are served') for $of[1][0];
+		is($of[1][0]->send("hello\n")->recv(6), "hello\n", 'the other worker\'s clients are served');
 	}
-	cmp_ok(resident($server->pid) - $resident, '<', 40_000, 'kB more in the master at most') if Test::Luaserv::Util::build_name() eq 'release';
+	cmp_ok($server->resident - $resident, '<', 40_000, 'kB more at most') if build_name() eq 'release';
 	kill CONT => $pid;
 	is_string($_->recv(length $block), $block, 'and the stalled ones go on') for @{ $of[0] };
 };
-
-sub resident ($pid) { return (slurp("/proc/$pid/status") =~ /^VmRSS:\s+(\d+)/m)[0] }
 
 matrix 'requests wait for a stopped worker and are answered when it goes on' => sub ($mode) {
 	my $server = start_server(app => <<'LUA');

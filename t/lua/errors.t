@@ -34,7 +34,7 @@ server:start()
 LUA
 	$server->client->post('/', "x\n2026-11-22T10:19:55.123Z error master forged: line\n", close => 1);
 	ok($server->wait_log(qr/forged/), 'logged');
-	unlike($server->log, qr/^2026-11-22T10:19:55\.123Z error master forged/m, 'but not as a line of its own');
+	unlike($server->log, qr/^2026-\S+ error master forged/m, 'but not as a line of its own');
 };
 
 matrix 'errors at load name file and line, and the exit code is 1' => sub ($mode) {

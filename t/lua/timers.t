@@ -17,7 +17,7 @@ server:on("worker_start", function(server, worker_id)
 		note("tick", count)
 		if count == 3 then luaserv.clear(id) end
 	end)
-	server:after(100, function() note("end") end)
+	luaserv.after(100, function() note("end") end)
 end)
 server:on("request", function(req, res) res:finish("ok\n") end)
 server:start()

@@ -8,13 +8,17 @@ server:on("request", function(req, res) res:finish("accepted\n") end)
 server:start()
 LUA
 
+# The good one with something more before start().
+sub with ($text) { return $good =~ s/(?=server:start)/$text\n/r }
+
 my @bad = (
 	[ 'a syntax error', "local x = 1\nlocal y = = 2\n", qr/app\.lua:2/ ],
 	[ 'a run-time error at load', "local x\n\nx.y = 1\n", qr/app\.lua:3.*'x'/ ],
 	[ 'a loop at load', "while true do end\n", qr/eval_timeout|too long|did not end|500 ?ms|app\.lua:1/ ],
-	[ 'an error in worker_start', $good =~ s/server:start/server:on("worker_start", function() error("no") end)\nserver:start/r, qr/app\.lua:4: no/ ],
-	[ 'an error in selftest', $good =~ s/server:start/server:on("selftest", function() error("not well") end)\nserver:start/r, qr/app\.lua:4: not well/ ],
-	[ 'a worker_start that does not end', $good =~ s/server:start/server:on("worker_start", function() while true do end end)\nserver:start/r, qr/./ ],
+	[ 'an error in worker_start', with('server:on("worker_start", function() error("no") end)'), qr/app\.lua:4: no/ ],
+	[ 'an error in selftest', with('server:on("selftest", function() error("not well") end)'),
+		qr/app\.lua:4: not well/ ],
+	[ 'a worker_start that does not end', with('server:on("worker_start", function() while true do end end)'), qr/./ ],
 	[ 'another worker_num', $good =~ s/worker_num = 1/worker_num = 2/r, qr/worker_num/ ],
 	[ 'another port', $good =~ s/\$PORT/\$PORT_2/r, qr/port|listen/i ],
 	[ 'an unknown setting', $good =~ s/worker_num/worker_nun/r, qr/worker_nun.*worker_num/s ],
@@ -24,8 +28,8 @@ my @bad = (
 );
 
 matrix 'a bad reload is refused with its reason, and the old generation serves on' => sub ($mode) {
-	my $server = start_server(app => $good, settings => { worker_num => undef, eval_timeout => '500ms', start_timeout => '1s',
-		max_execution_time => '500ms' });
+	my $server = start_server(app => $good, settings => { worker_num => undef, eval_timeout => '500ms',
+		start_timeout => '1s', max_execution_time => '500ms' });
 	my $load = $server->load(5);
 	my @pids = $server->worker_pids;
 

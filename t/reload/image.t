@@ -1,7 +1,8 @@
 use lib 't/lib';
 use Test::Luaserv;
 
-# What was accepted is frozen: a worker that dies after the files on disk have changed starts with the accepted code.
+# What was accepted is frozen: a worker that dies after the files on disk have changed starts with the accepted
+# code.
 
 my $app = <<'LUA';
 local server = require "luaserv".http("127.0.0.1", $PORT)
@@ -16,7 +17,7 @@ sub respawn ($server) {
 	my ($pid) = $server->worker_pids;
 
 	kill KILL => $pid;
-	ok($server->wait_status(sub { $_->{workers}[0]{pid} != $pid && $_->{workers}[0]{state} eq 'ready' }), 'a worker is back');
+	ok($server->wait_respawn($pid), 'a worker is back');
 	return;
 }
 
@@ -25,7 +26,8 @@ matrix 'a crash after a failed reload restarts the accepted code' => sub ($mode)
 
 	$server->expect_crash;
 	is($server->get('/')->body, "accepted too\n", 'at first');
-	my ($code, $out, $err) = $server->reload(app => "this is no Lua\n", files => { 'lib/part.lua' => 'neither is this' });
+	my ($code, $out, $err) = $server->reload(app => "this is no Lua\n",
+		files => { 'lib/part.lua' => 'neither is this' });
 	is($code, 1, 'the reload is refused');
 	respawn($server);
 	is($server->get('/')->body, "accepted too\n", 'the same code again');
@@ -45,7 +47,8 @@ matrix 'a crash after an accepted reload restarts the new code' => sub ($mode) {
 	my $server = start_server(app => $app, files => \%files);
 
 	$server->expect_crash;
-	is(($server->reload(app => $app, files => { 'lib/part.lua' => 'return { text = "new" }' }))[0], 0, 'reload');
+	my ($code) = $server->reload(app => $app, files => { 'lib/part.lua' => 'return { text = "new" }' });
+	is($code, 0, 'reload');
 	is($server->get('/')->body, "new too\n", 'the new code');
 	$server->write_files({ 'lib/part.lua' => 'return { text = "newer" }' });
 	respawn($server);

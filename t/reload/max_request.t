@@ -8,7 +8,8 @@ server:start()
 LUA
 
 matrix 'workers are replaced after max_request, and no request is lost' => sub ($mode) {
-	my $server = start_server(app => $app, settings => { worker_num => 2, max_request => 300, max_request_grace => 0 });
+	my $server = start_server(app => $app,
+		settings => { worker_num => 2, max_request => 300, max_request_grace => 0 });
 	my @before = $server->worker_pids;
 	my $load = $server->load(20);
 

@@ -23,12 +23,13 @@ matrix 'raw connections live through reloads and get the new code', process => $
 	for my $n (1 .. 3) {
 		is(($server->reload(app => version($n)))[0], 0, "reload $n");
 		my @answers = map { $_->send("again\n")->recv_until("\n") } @clients;
-		is_deeply(\@answers, [ map { "$n $_ again\n" } @ids ], 'every connection is the same, the code is new');
+		is_deeply(\@answers, [ map { "$n $_ again\n" } @ids ], 'the connections are the same, the code is new');
 	}
 	is(scalar(grep { $_ eq 'connect' } $server->notes), 20, 'no connect was told twice');
 	is(scalar(grep { /close/ } $server->notes), 0, 'and no close');
 	$_->close for @clients;
-	ok(wait_for(sub { (grep { $_ eq 'close peer' } $server->notes) == 20 }), 'each close reaches the new generation');
+	my $closed = wait_for(sub { (grep { $_ eq 'close peer' } $server->notes) == 20 });
+	ok($closed, 'each close reaches the new generation');
 };
 
 matrix 'half a message is completed after the reload', process => $why, sub ($mode) {

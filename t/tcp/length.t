@@ -8,7 +8,8 @@ server:start()
 LUA
 
 sub start ($type, %settings) {
-	return start_server(app => $app, settings => { open_length_check => 'true', package_length_type => $type, %settings });
+	return start_server(app => $app,
+		settings => { open_length_check => 'true', package_length_type => $type, %settings });
 }
 
 matrix 'every letter of package_length_type' => sub ($mode) {
@@ -66,16 +67,11 @@ matrix 'lengths that cannot be close the connection' => sub ($mode) {
 
 matrix 'a header alone reserves no memory' => sub ($mode) {
 	my $server = start('N', package_max_length => '500m');
-	my $resident = sub {
-		my $sum = 0;
-		$sum += $_ for map { slurp("/proc/$_/status") =~ /^VmRSS:\s+(\d+)/m ? $1 : () } $server->pid, descendants($server->pid);
-		return $sum;
-	};
-	my $before = $resident->();
+	my $before = $server->resident;
 	my @clients = map { $server->client->send(pack('N', 400_000_000) . 'x') } 1 .. 10;
 
 	ok($server->wait_status(sub { $_->{connections} == 10 }), 'ten announce 400 MB each');
-	cmp_ok($resident->() - $before, '<', 50_000, 'kB more at most');
+	cmp_ok($server->resident - $before, '<', 50_000, 'kB more at most');
 };
 
 done_testing();

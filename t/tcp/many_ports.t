@@ -24,8 +24,8 @@ matrix 'each port speaks its protocol and has its handlers' => sub ($mode) {
 	is($server->client(port => $server->port(2))->send("one\n")->recv(9), "line one\n", 'eof');
 	is($server->client(port => $server->port(3))->send("\0\3abc")->recv(9), "length 5\n", 'length');
 	is(scalar @{ $server->ready->{ports} }, 3, 'the ready line names them');
-	is_deeply([ sort map { $_->{port} } @{ $server->status->{listeners} } ], [ sort map { $server->port($_) } 1 .. 3 ],
-		'and so does status');
+	my @listed = sort map { $_->{port} } @{ $server->status->{listeners} };
+	is_deeply(\@listed, [ sort map { $server->port($_) } 1 .. 3 ], 'and so does status');
 };
 
 matrix 'a port inherits what it does not set itself' => sub ($mode) {

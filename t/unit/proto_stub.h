@@ -83,8 +83,8 @@ static inline void stub_say_request(const struct frame *f, struct str image)
 		stub_say("REQUEST with a bad image\n");
 		return;
 	}
-	stub_say("REQUEST %u port=%u value=%llx 1.%u method=%u flags=%x", f->stream, f->arg, (unsigned long long)f->value,
-		 v.head->version_minor, v.head->method, v.head->flags);
+	stub_say("REQUEST %u port=%u value=%llx 1.%u method=%u flags=%x", f->stream, f->arg,
+	         (unsigned long long)f->value, v.head->version_minor, v.head->method, v.head->flags);
 	stub_say_str(" ", http_head_str(&v, v.head->method_name));
 	stub_say_str(" ", http_head_str(&v, v.head->target));
 	stub_say_str(" ", http_head_str(&v, v.head->path));
@@ -153,13 +153,25 @@ static inline struct proto_conn *stub_open(const struct proto *proto)
 	stub.random = 1;
 	stub.log[0] = '\0';
 	stub_port = (struct port){
-		.package_max_length = 2 << 20, .package_eof = LS_STR("\r\n"), .package_length_type = 'N',
-		.package_body_offset = 4, .http_pipeline_max = 64, .http_max_header_size = 16384,
-		.http_max_target_size = 8192, .http_max_headers = 100, .http_server_header = true, .index = 3,
+		.package_max_length = 2 << 20,
+		.package_eof = LS_STR("\r\n"),
+		.package_length_type = 'N',
+		.package_body_offset = 4,
+		.http_pipeline_max = 64,
+		.http_max_header_size = 16384,
+		.http_max_target_size = 8192,
+		.http_max_headers = 100,
+		.http_server_header = true,
+		.index = 3,
 	};
 	stub_conn = (struct proto_conn){
-		.proto = proto, .settings = &stub_settings, .port = &stub_port, .sink = &stub_sink, .id = 0x1234567,
-		.next_stream = 1, .now_ms = 1000,
+		.proto = proto,
+		.settings = &stub_settings,
+		.port = &stub_port,
+		.sink = &stub_sink,
+		.id = 0x1234567,
+		.next_stream = 1,
+		.now_ms = 1000,
 	};
 	list_init(&stub_conn.streams);
 	return &stub_conn;
@@ -276,7 +288,10 @@ static inline int stub_answer(struct proto_conn *pc, uint32_t number, struct stu
 static inline int stub_answer_body(struct proto_conn *pc, uint32_t number, const char *body, bool end)
 {
 	struct frame f = {
-		.type = FRAME_RESPONSE_BODY, .conn = pc->id, .stream = number, .flags = end ? FRAME_END : 0,
+		.type = FRAME_RESPONSE_BODY,
+		.conn = pc->id,
+		.stream = number,
+		.flags = end ? FRAME_END : 0,
 	};
 
 	return pc->proto->output(pc, &f, str_from(body), stub_stream(pc, number));

@@ -8,7 +8,9 @@ enum { STREAMS = 20000 };
 
 static void cut_anywhere(void)
 {
-	static const struct str delimiters[] = { { "\r\n", 2 }, { "\n", 1 }, { "abab", 4 }, { "\0\0", 2 }, { "12345678", 8 } };
+	static const struct str delimiters[] = {
+		{ "\r\n", 2 }, { "\n", 1 }, { "abab", 4 }, { "\0\0", 2 }, { "12345678", 8 }
+	};
 	static char in[1024], want[4096];
 	bool same = true;
 
@@ -63,11 +65,13 @@ static ssize_t feed_limited(const char *text, bool checks, size_t step)
 static void keeps_its_limit(void)
 {
 	for (size_t step = 0; step < 2; step++) {
-		ok(feed_limited("12345678\r\n12345678\r\n", false, step) == 0, "messages of package_max_length are taken");
+		ok(feed_limited("12345678\r\n12345678\r\n", false, step) == 0,
+		   "messages of package_max_length are taken");
 		ok(feed_limited("123456789\r\n", false, step) == -EMSGSIZE, "longer ones are not");
 		ok(feed_limited("12345678901", false, step) == -EMSGSIZE, "nor what grows too long without end");
 	}
-	ok(feed_limited("12345678\r\n", true, 0) == 0 && feed_limited("123456789\r\n", true, 0) == -EMSGSIZE, "check: likewise");
+	ok(feed_limited("12345678\r\n", true, 0) == 0 && feed_limited("123456789\r\n", true, 0) == -EMSGSIZE,
+	   "check: likewise");
 }
 
 static void checks_the_end_only(void)
@@ -76,7 +80,8 @@ static void checks_the_end_only(void)
 
 	stub_port.open_eof_check = true;
 	ok(stub_feed(pc, LS_STR("a\r\nb\r\nc"), 100) == 7 && !stub.len, "check: nothing until the data ends with it");
-	ok(stub_feed(pc, LS_STR("a\r\nb\r\nc\r\n"), 100) == 0 && !strcmp(stub.log, "DATA a\r\nb\r\nc\r\n\n"), "then all at once");
+	ok(stub_feed(pc, LS_STR("a\r\nb\r\nc\r\n"), 100) == 0 && !strcmp(stub.log, "DATA a\r\nb\r\nc\r\n\n"),
+	   "then all at once");
 	stub_close(pc);
 }
 
@@ -89,7 +94,8 @@ static void idles(void)
 	ok(pc->state != NULL, "half a message: how far was searched is kept");
 	pc->proto->idle(pc);
 	ok(pc->state == NULL, "idle: nothing is");
-	ok(pc->proto->output(pc, &f, LS_STR("bytes"), NULL) == 0 && !strcmp(stub_out(pc), "bytes"), "output is the bytes themselves");
+	ok(pc->proto->output(pc, &f, LS_STR("bytes"), NULL) == 0 && !strcmp(stub_out(pc), "bytes"),
+	   "output is the bytes themselves");
 	f.type = FRAME_RESPONSE;
 	ok(pc->proto->output(pc, &f, LS_STR("bytes"), NULL) == -EBADMSG, "and nothing else");
 	pc->proto->timeout(pc);

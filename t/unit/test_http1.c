@@ -65,10 +65,11 @@ static const char *const whole[] = {
 	"\r\n\r\n" GET("/") "\r\n" GET("/"),
 	"POST /p HTTP/1.1\r\n" HOST "Content-Length: 5\r\n\r\nhello" GET("/after"),
 	"POST /p HTTP/1.1\r\n" HOST "Content-Length: 0\r\n\r\n" GET("/after"),
-	"PUT /c HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6;ext=\"v\"\r\n world\r\n0\r\nT: x\r\n\r\n"
-	GET("/after"),
+	"PUT /c HTTP/1.1\r\n" HOST
+	"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6;ext=\"v\"\r\n world\r\n0\r\nT: x\r\n\r\n" GET("/after"),
 	"POST /c HTTP/1.1\r\n" HOST "Transfer-Encoding: CHUNKED\r\n\r\n00A\r\n0123456789\r\n000\r\n\r\n",
-	GET("/safe") "POST / HTTP/1.1\r\n" HOST "Content-Length: 1\r\n\r\nx" GET("/b") "DELETE /d HTTP/1.1\r\n" HOST "\r\n",
+	GET("/safe") "POST / HTTP/1.1\r\n" HOST "Content-Length: 1\r\n\r\nx" GET("/b") "DELETE /d HTTP/1.1\r\n" HOST
+										       "\r\n",
 	"GET /body HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\nabc" GET("/x"),
 	"OPTIONS * HTTP/1.1\r\n" HOST "\r\n",
 	"GET http://other:81/p?q HTTP/1.1\r\n" HOST "\r\n",
@@ -104,7 +105,8 @@ static void gives_the_same_frames_however_cut(void)
 				run(pc, whole[i], len, step);
 				same = strcmp(stub.log, expected) == 0 && stub.done == requests;
 				if (!same)
-					printf("# step %zu refuse %u got\n%s# wanted\n%s", step, refuse, stub.log, expected);
+					printf("# step %zu refuse %u got\n%s# wanted\n%s", step, refuse, stub.log,
+					       expected);
 				stub_close(pc);
 			}
 		ok(same && requests, "sample %zu (%u requests) gives the same frames however it is cut", i, requests);
@@ -116,17 +118,22 @@ static void tells_all_of_a_head(void)
 	struct proto_conn *pc = stub_open(&proto_http1);
 
 	run(pc, whole[1], strlen(whole[1]), 1);
-	ok(strcmp(stub.log, "REQUEST 1 port=3 value=0 1.1 method=0 flags=1 GET /a/b?x=1&y=2 /a/b ?x=1&y=2 host=Example.com:80; "
-			    "x-multi=two words; empty=; cookie=a=b; c=d; END\n") == 0, "the head is told: %s", stub.log);
+	ok(strcmp(stub.log,
+	          "REQUEST 1 port=3 value=0 1.1 method=0 flags=1 GET /a/b?x=1&y=2 /a/b ?x=1&y=2 host=Example.com:80; "
+	          "x-multi=two words; empty=; cookie=a=b; c=d; END\n") == 0,
+	   "the head is told: %s", stub.log);
 	stub_close(pc);
 	pc = stub_open(&proto_http1);
 	run(pc, whole[11], strlen(whole[11]), 1);
-	ok(strcmp(stub.log, "REQUEST 1 port=3 value=0 1.1 method=0 flags=1 GET http://other:81/p?q /p ?q host=other:81; END\n") == 0,
+	ok(strcmp(stub.log,
+	          "REQUEST 1 port=3 value=0 1.1 method=0 flags=1 GET http://other:81/p?q /p ?q host=other:81; END\n") ==
+	           0,
 	   "the absolute form's authority takes the place of Host: %s", stub.log);
 	stub_close(pc);
 	pc = stub_open(&proto_http1);
 	run(pc, whole[6], strlen(whole[6]), 1);
-	ok(starts(strchr(stub.log, '\n'), "\nBODY 1 hello world END\nREQUEST 2") && strstr(stub.log, "value=ffffffffffffffff"),
+	ok(starts(strchr(stub.log, '\n'), "\nBODY 1 hello world END\nREQUEST 2") &&
+	           strstr(stub.log, "value=ffffffffffffffff"),
 	   "chunks are joined and trailers dropped");
 	stub_close(pc);
 	pc = stub_open(&proto_http1);
@@ -266,10 +273,10 @@ static void refuses_what_is_malformed(void)
 			stub_feed(pc, str_make(text, (size_t)len), step == 2 ? (size_t)len : step);
 			snprintf(line, sizeof line, "HTTP/1.1 %d ", bads[i].status);
 			out = stub_out(pc);
-			held = starts(out, line) && strstr(out, "\r\nConnection: close\r\n") && count(out, "HTTP/1.1") == 1 &&
-			       pc->close_when_sent && pc->aborted && pc->close_reason && stub.requests <= 1 &&
-			       !strstr(stub.log, "smuggled") && list_empty(&pc->streams) && pc->phase == PHASE_WAIT &&
-			       stub.done == 1;
+			held = starts(out, line) && strstr(out, "\r\nConnection: close\r\n") &&
+			       count(out, "HTTP/1.1") == 1 && pc->close_when_sent && pc->aborted && pc->close_reason &&
+			       stub.requests <= 1 && !strstr(stub.log, "smuggled") && list_empty(&pc->streams) &&
+			       pc->phase == PHASE_WAIT && stub.done == 1;
 			if (!held)
 				printf("# %zu step %zu: %s# frames: %s", i, step, out, stub.log);
 			stub_close(pc);
@@ -284,7 +291,8 @@ static void refuses_what_is_malformed(void)
 
 static void refuses_nul(void)
 {
-	static const char target[] = "GET /a\0b HTTP/1.1\r\n" HOST "\r\n", value[] = "GET / HTTP/1.1\r\n" HOST "X: a\0b\r\n\r\n";
+	static const char target[] = "GET /a\0b HTTP/1.1\r\n" HOST "\r\n",
+			  value[] = "GET / HTTP/1.1\r\n" HOST "X: a\0b\r\n\r\n";
 	struct proto_conn *pc = stub_open(&proto_http1);
 
 	stub_feed(pc, str_make(target, sizeof target - 1), 1);
@@ -323,23 +331,30 @@ static void keeps_its_limits(void)
 	const char *line = "GET / HTTP/1.1\r\n" HOST;
 
 	for (size_t step = 0; step <= 997; step += 997) {
-		ok(status_of_long("GET /", "a", 8190, " HTTP/1.1\r\n" HOST "\r\n", step) == 1, "a target of 8191 is taken");
-		ok(status_of_long("GET /", "a", 8192, " HTTP/1.1\r\n" HOST "\r\n", step) == 414, "a target of 8193: 414");
+		ok(status_of_long("GET /", "a", 8190, " HTTP/1.1\r\n" HOST "\r\n", step) == 1,
+		   "a target of 8191 is taken");
+		ok(status_of_long("GET /", "a", 8192, " HTTP/1.1\r\n" HOST "\r\n", step) == 414,
+		   "a target of 8193: 414");
 		ok(status_of_long("GET /", "a", 20000, "", step) == 414, "414 before the line ends");
 		ok(status_of_long(line, "X: y\r\n", 99, "\r\n", step) == 1, "100 fields are taken");
 		ok(status_of_long(line, "X: y\r\n", 100, "\r\n", step) == 431, "101 fields: 431");
 		ok(status_of_long(line, "X: y\r\n", 100, "", step) == 431, "431 before the head ends");
-		ok(status_of_long("GET / HTTP/1.1\r\n" HOST "X: ", "y", 17000, "\r\n\r\n", step) == 431, "a long value: 431");
+		ok(status_of_long("GET / HTTP/1.1\r\n" HOST "X: ", "y", 17000, "\r\n\r\n", step) == 431,
+		   "a long value: 431");
 		ok(status_of_long("GET / HTTP/1.1\r\n" HOST "X: ", "y", 17000, "", step) == 431, "also before it ends");
 		ok(status_of_long("GET / HTTP/1.1\r\n", "y", 17000, "", step) == 431, "a long name: 431");
 		ok(status_of_long("", "A", 17000, "", step) == 414, "a method without end is no head");
-		ok(status_of_long("POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n5;", "x", 17000, "", step) == 400,
+		ok(status_of_long("POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n5;", "x", 17000, "",
+		                  step) == 400,
 		   "chunk extensions are bounded");
-		ok(status_of_long("POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n", "1;eeeeeeeeeeeeeeeeeeeee\r\nx\r\n",
-				  5000, "", step) == 400, "so are many small ones");
-		ok(status_of_long("POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n", "1\r\nx\r\n", 20000, "0\r\n\r\n",
-				  step) == 1, "tiny chunks alone are not");
-		ok(status_of_long("POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n0\r\n", "T: x\r\n", 5000, "", step) == 400,
+		ok(status_of_long("POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n",
+		                  "1;eeeeeeeeeeeeeeeeeeeee\r\nx\r\n", 5000, "", step) == 400,
+		   "so are many small ones");
+		ok(status_of_long("POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n", "1\r\nx\r\n", 20000,
+		                  "0\r\n\r\n", step) == 1,
+		   "tiny chunks alone are not");
+		ok(status_of_long("POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n0\r\n", "T: x\r\n",
+		                  5000, "", step) == 400,
 		   "trailers are bounded");
 	}
 }
@@ -367,7 +382,10 @@ static void answers_a_chunked_body_that_grows_too_long(void)
 	struct proto_conn *pc = stub_open(&proto_http1);
 
 	stub_port.package_max_length = 8;
-	stub_feed(pc, LS_STR("POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n5\r\nworld\r\n0\r\n\r\n"), 0);
+	stub_feed(pc,
+	          LS_STR("POST / HTTP/1.1\r\n" HOST
+	                 "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n5\r\nworld\r\n0\r\n\r\n"),
+	          0);
 	ok(starts(stub_out(pc), "HTTP/1.1 413 ") && strstr(stub.log, "ABORT 1 too_large") && pc->close_when_sent,
 	   "413 and ABORT for a chunked body over the limit: %s", stub.log);
 	stub_close(pc);
@@ -376,7 +394,9 @@ static void answers_a_chunked_body_that_grows_too_long(void)
 /* Three GETs, answered in every order. */
 static void answers_leave_in_order(void)
 {
-	static const int orders[6][3] = { { 1, 2, 3 }, { 1, 3, 2 }, { 2, 1, 3 }, { 2, 3, 1 }, { 3, 1, 2 }, { 3, 2, 1 } };
+	static const int orders[6][3] = {
+		{ 1, 2, 3 }, { 1, 3, 2 }, { 2, 1, 3 }, { 2, 3, 1 }, { 3, 1, 2 }, { 3, 2, 1 }
+	};
 
 	for (int i = 0; i < 6; i++) {
 		struct proto_conn *pc = stub_open(&proto_http1);
@@ -460,7 +480,8 @@ static void expects_continue(void)
 	struct proto_conn *pc = stub_open(&proto_http1);
 
 	stub_feed(pc, LS_STR(head), 1000);
-	ok(strcmp(stub_out(pc), "HTTP/1.1 100 Continue\r\n\r\n") == 0 && pc->phase == PHASE_BODY, "100 Continue is sent at once");
+	ok(strcmp(stub_out(pc), "HTTP/1.1 100 Continue\r\n\r\n") == 0 && pc->phase == PHASE_BODY,
+	   "100 Continue is sent at once");
 	stub_feed(pc, LS_STR("ok"), 1000);
 	stub_answer(pc, 1, (struct stub_answer){ .body = "x" });
 	ok(starts(stub_out(pc), "HTTP/1.1 200 OK\r\n"), "then the answer");
@@ -489,26 +510,38 @@ static void writes_heads(void)
 	struct proto_conn *pc = requested(GET("/"));
 	const char *out;
 
-	stub_answer(pc, 1, (struct stub_answer){ .status = 404, .fields = "content-type: text/plain\nX: y\n"
-			"Content-Length: 99\nTransfer-Encoding: chunked\nkeep-alive: 3\nConnection: upgrade\n", .body = "gone" });
+	stub_answer(
+		pc, 1,
+		(struct stub_answer){
+			.status = 404,
+			.fields =
+				"content-type: text/plain\nX: y\n"
+				"Content-Length: 99\nTransfer-Encoding: chunked\nkeep-alive: 3\nConnection: upgrade\n",
+			.body = "gone" });
 	out = stub_out(pc);
 	ok(starts(out, "HTTP/1.1 404 Not Found\r\ncontent-type: text/plain\r\nX: y\r\nDate: ") &&
-	   ends(out, " GMT\r\nServer: luaserv\r\nContent-Length: 4\r\n\r\ngone"), "the framing fields are ours: %s", out);
+	           ends(out, " GMT\r\nServer: luaserv\r\nContent-Length: 4\r\n\r\ngone"),
+	   "the framing fields are ours: %s", out);
 	ok(pc->phase == PHASE_IDLE && !pc->close_when_sent && stub.done == 1, "the connection goes on");
 	stub_close(pc);
 
 	pc = requested(GET("/"));
 	stub_port.http_server_header = false;
-	stub_answer(pc, 1, (struct stub_answer){ .reason = "Fine", .fields = "date: then\nserver: me\nconnection: x, Close\n" });
+	stub_answer(
+		pc, 1,
+		(struct stub_answer){ .reason = "Fine", .fields = "date: then\nserver: me\nconnection: x, Close\n" });
 	out = stub_out(pc);
-	ok(strcmp(out, "HTTP/1.1 200 Fine\r\ndate: then\r\nserver: me\r\nContent-Length: 0\r\nConnection: close\r\n\r\n") == 0,
+	ok(strcmp(out,
+	          "HTTP/1.1 200 Fine\r\ndate: then\r\nserver: me\r\nContent-Length: 0\r\nConnection: close\r\n\r\n") ==
+	           0,
 	   "the app's own Date, Server and close are kept");
 	ok(pc->close_when_sent && pc->close_reason == CLOSE_NORMAL, "and it closes");
 	stub_close(pc);
 
 	pc = requested("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
 	stub_answer(pc, 1, (struct stub_answer){ .body = "x" });
-	ok(strstr(stub_out(pc), "\r\nConnection: keep-alive\r\n") && !pc->close_when_sent, "HTTP/1.0 is told that it may go on");
+	ok(strstr(stub_out(pc), "\r\nConnection: keep-alive\r\n") && !pc->close_when_sent,
+	   "HTTP/1.0 is told that it may go on");
 	stub_close(pc);
 
 	pc = requested("GET / HTTP/1.0\r\n\r\n");
@@ -541,7 +574,8 @@ static void streams_bodies(void)
 	ok(stub_answer_body(pc, 1, "!", true) == 0, "chunks are taken");
 	out = stub_out(pc);
 	ok(strstr(out, "\r\nTransfer-Encoding: chunked\r\n") &&
-	   ends(out, "\r\n\r\n5\r\nhello\r\n11\r\n0123456789abcdefg\r\n1\r\n!\r\n0\r\n\r\n"), "chunked: %s", out);
+	           ends(out, "\r\n\r\n5\r\nhello\r\n11\r\n0123456789abcdefg\r\n1\r\n!\r\n0\r\n\r\n"),
+	   "chunked: %s", out);
 	stub_close(pc);
 
 	pc = requested("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
@@ -561,12 +595,15 @@ static void streams_bodies(void)
 	stub_answer(pc, 1, (struct stub_answer){ .body = "hello", .value = 9, .more = true });
 	ok(stub_answer_body(pc, 1, "12345", false) == -EBADMSG, "more than was promised is refused");
 	ok(stub_answer_body(pc, 1, "123", true) == -EBADMSG, "so is less");
-	ok(stub_answer_body(pc, 1, "1234", true) == 0 && ends(stub_out(pc), "Content-Length: 9\r\n\r\nhello1234"), "not so the rest");
+	ok(stub_answer_body(pc, 1, "1234", true) == 0 && ends(stub_out(pc), "Content-Length: 9\r\n\r\nhello1234"),
+	   "not so the rest");
 	stub_close(pc);
 
 	pc = requested(GET("/"));
-	ok(stub_answer(pc, 1, (struct stub_answer){ .body = "hello", .value = 4 }) == -EBADMSG && !*stub_out(pc), "too long at once");
-	ok(stub_answer(pc, 1, (struct stub_answer){ .body = "hello", .value = 6 }) == -EBADMSG && !*stub_out(pc), "too short at once");
+	ok(stub_answer(pc, 1, (struct stub_answer){ .body = "hello", .value = 4 }) == -EBADMSG && !*stub_out(pc),
+	   "too long at once");
+	ok(stub_answer(pc, 1, (struct stub_answer){ .body = "hello", .value = 6 }) == -EBADMSG && !*stub_out(pc),
+	   "too short at once");
 	ok(stub_answer_body(pc, 1, "x", true) == -EBADMSG, "a body before its head");
 	stub_close(pc);
 }
@@ -587,10 +624,13 @@ static void answers_without_body(void)
 	stub_close(pc);
 	for (int status = 204; status <= 304; status += 100) {
 		pc = requested(GET("/"));
-		stub_answer(pc, 1, (struct stub_answer){ .status = status, .body = "hello", .value = UINT64_MAX, .more = true });
+		stub_answer(
+			pc, 1,
+			(struct stub_answer){ .status = status, .body = "hello", .value = UINT64_MAX, .more = true });
 		stub_answer_body(pc, 1, "more", true);
 		out = stub_out(pc);
-		ok(ends(out, "luaserv\r\n\r\n") && !strstr(out, "Content-Length") && !strstr(out, "chunked") && stub.done == 1,
+		ok(ends(out, "luaserv\r\n\r\n") && !strstr(out, "Content-Length") && !strstr(out, "chunked") &&
+		           stub.done == 1,
 		   "%d has no body and no length", status);
 		stub_close(pc);
 	}
@@ -599,8 +639,10 @@ static void answers_without_body(void)
 static void refuses_hostile_answers(void)
 {
 	static const struct stub_answer hostile[] = {
-		{ .fields = "a: b\rc" }, { .fields = "a b: c" }, { .fields = ": c" }, { .fields = "a: x\ry" },
-		{ .status = 199 }, { .status = 600 }, { .status = 100 }, { .reason = "a\r\nSet-Cookie: b" },
+		{ .fields = "a: b\rc" }, { .fields = "a b: c" },
+		{ .fields = ": c" },     { .fields = "a: x\ry" },
+		{ .status = 199 },       { .status = 600 },
+		{ .status = 100 },       { .reason = "a\r\nSet-Cookie: b" },
 		{ .fields = "\xff: a" },
 	};
 
@@ -609,7 +651,8 @@ static void refuses_hostile_answers(void)
 
 		ok(stub_answer(pc, 1, hostile[i]) == -EBADMSG && !*stub_out(pc), "hostile answer %zu is refused", i);
 		pc->proto->fail(pc, stub_stream(pc, 1), 502);
-		ok(starts(stub_out(pc), "HTTP/1.1 502 Bad Gateway\r\n") && !pc->close_when_sent, "and can be answered 502");
+		ok(starts(stub_out(pc), "HTTP/1.1 502 Bad Gateway\r\n") && !pc->close_when_sent,
+		   "and can be answered 502");
 		stub_close(pc);
 	}
 }
@@ -620,7 +663,8 @@ static void refuses_hostile_frames(void)
 	struct frame f = { .type = FRAME_RESPONSE, .conn = pc->id, .stream = 1, .arg = 5 };
 	uint64_t garbage[64] = { 0 };
 
-	ok(pc->proto->output(pc, &f, str_make(garbage, 4), stub_stream(pc, 1)) == -EBADMSG, "an image beyond its frame");
+	ok(pc->proto->output(pc, &f, str_make(garbage, 4), stub_stream(pc, 1)) == -EBADMSG,
+	   "an image beyond its frame");
 	ok(pc->proto->output(pc, &f, str_make(garbage, 512), stub_stream(pc, 1)) == -EBADMSG, "an image that is none");
 	f.type = FRAME_SEND;
 	ok(pc->proto->output(pc, &f, str_make(garbage, 4), stub_stream(pc, 1)) == -EBADMSG, "SEND to a request");
@@ -640,7 +684,8 @@ static void fails_cleanly(void)
 	stub_answer(pc, 3, (struct stub_answer){ .body = "three" });
 	stub_answer(pc, 1, (struct stub_answer){ .body = "one" });
 	out = stub_out(pc);
-	ok(count(out, "HTTP/1.1") == 3 && strstr(out, "502 Bad Gateway\n") < strstr(out, "three") && !pc->close_when_sent,
+	ok(count(out, "HTTP/1.1") == 3 && strstr(out, "502 Bad Gateway\n") < strstr(out, "three") &&
+	           !pc->close_when_sent,
 	   "and the connection goes on");
 	stub_close(pc);
 
@@ -649,12 +694,14 @@ static void fails_cleanly(void)
 	pc->proto->fail(pc, stub_stream(pc, 1), 502);
 	out = stub_out(pc);
 	ok(ends(out, "4\r\npart\r\n") && pc->close_when_sent && pc->aborted && list_empty(&pc->streams) &&
-	   pc->close_reason == CLOSE_WORKER_LOST && strstr(stub.log, "ABORT 2 worker_lost"), "mid-answer: cut, and the rest told");
+	           pc->close_reason == CLOSE_WORKER_LOST && strstr(stub.log, "ABORT 2 worker_lost"),
+	   "mid-answer: cut, and the rest told");
 	stub_close(pc);
 
 	pc = requested("POST / HTTP/1.1\r\n" HOST "Content-Length: 9\r\n\r\n123");
 	pc->proto->fail(pc, stub_stream(pc, 1), 503);
-	ok(strstr(stub_out(pc), "\r\nConnection: close\r\n") && pc->close_when_sent && pc->aborted && !strstr(stub.log, "ABORT"),
+	ok(strstr(stub_out(pc), "\r\nConnection: close\r\n") && pc->close_when_sent && pc->aborted &&
+	           !strstr(stub.log, "ABORT"),
 	   "with its body half read: 503 and close, and no ABORT to a worker that is gone");
 	stub_close(pc);
 
@@ -697,7 +744,8 @@ static void early_answers_close(void)
 	struct proto_conn *pc = requested("POST / HTTP/1.1\r\n" HOST "Content-Length: 9\r\n\r\n123");
 
 	stub_answer(pc, 1, (struct stub_answer){ .status = 403, .body = "no" });
-	ok(strstr(stub_out(pc), "\r\nConnection: close\r\n") && pc->close_when_sent && pc->aborted, "answered early: close");
+	ok(strstr(stub_out(pc), "\r\nConnection: close\r\n") && pc->close_when_sent && pc->aborted,
+	   "answered early: close");
 	ok(pc->proto->input(pc, LS_STR("456789" GET("/"))) > 0 && stub.requests == 1, "the rest is thrown away");
 	ok(strstr(stub.log, "ABORT 1") != NULL, "the worker hears that no more comes");
 	stub_close(pc);
@@ -705,7 +753,8 @@ static void early_answers_close(void)
 	stub_answer(pc, 1, (struct stub_answer){ .status = 200, .body = "a", .value = 2, .more = true });
 	stub_feed(pc, LS_STR("456789"), 1000);
 	stub_answer_body(pc, 1, "b", true);
-	ok(!strstr(stub_out(pc), "Connection") && !pc->close_when_sent && !pc->aborted, "begun early, ended late: goes on");
+	ok(!strstr(stub_out(pc), "Connection") && !pc->close_when_sent && !pc->aborted,
+	   "begun early, ended late: goes on");
 	stub_close(pc);
 }
 
@@ -731,7 +780,8 @@ static void peers_may_half_close(void)
 
 	pc = requested("POST / HTTP/1.1\r\n" HOST "Content-Length: 9\r\n\r\n123");
 	pc->proto->eof(pc, LS_STR(""));
-	ok(strstr(stub.log, "ABORT 1") && starts(stub_out(pc), "HTTP/1.1 400 ") && pc->close_when_sent, "half a body: ABORT, 400");
+	ok(strstr(stub.log, "ABORT 1") && starts(stub_out(pc), "HTTP/1.1 400 ") && pc->close_when_sent,
+	   "half a body: ABORT, 400");
 	stub_close(pc);
 
 	struct str two = LS_STR("DELETE /1 HTTP/1.1\r\n" HOST "\r\nDELETE /2 HTTP/1.1\r\n" HOST "\r\n");
@@ -742,7 +792,8 @@ static void peers_may_half_close(void)
 	stub_answer(pc, 1, (struct stub_answer){ 0 });
 	left = stub_feed(pc, str_skip(two, two.len - (size_t)left), 1000);
 	stub_answer(pc, 2, (struct stub_answer){ 0 });
-	ok(left == 0 && count(stub_out(pc), "HTTP/1.1 200") == 2 && pc->close_when_sent, "they are served, then it closes");
+	ok(left == 0 && count(stub_out(pc), "HTTP/1.1 200") == 2 && pc->close_when_sent,
+	   "they are served, then it closes");
 	stub_close(pc);
 }
 
@@ -756,12 +807,14 @@ static void times_out(void)
 	pc = requested("GET / HT");
 	ok(pc->phase == PHASE_HEAD, "a head has begun");
 	pc->proto->timeout(pc);
-	ok(starts(stub_out(pc), "HTTP/1.1 408 ") && pc->close_when_sent && pc->close_reason == CLOSE_TIMEOUT_HEAD, "head: 408");
+	ok(starts(stub_out(pc), "HTTP/1.1 408 ") && pc->close_when_sent && pc->close_reason == CLOSE_TIMEOUT_HEAD,
+	   "head: 408");
 	stub_close(pc);
 	pc = requested("POST / HTTP/1.1\r\n" HOST "Content-Length: 9\r\n\r\n123");
 	ok(pc->phase == PHASE_BODY, "a body has begun");
 	pc->proto->timeout(pc);
-	ok(starts(stub_out(pc), "HTTP/1.1 408 ") && pc->close_when_sent && strstr(stub.log, "ABORT 1 timeout_body"), "body: 408");
+	ok(starts(stub_out(pc), "HTTP/1.1 408 ") && pc->close_when_sent && strstr(stub.log, "ABORT 1 timeout_body"),
+	   "body: 408");
 	stub_close(pc);
 	pc = requested(GET("/1") "GET /2");
 	ok(pc->phase == PHASE_WAIT, "a head that begins while an answer is owed is not timed");
@@ -830,7 +883,8 @@ static void sends_files(void)
 	uint64_t off, len;
 	struct proto_conn *pc = with_file(GET("/"), 5, 5, &r);
 
-	ok(r == 0 && ends(stub_out(pc), "Content-Length: 5\r\n\r\n") && chain_file(&pc->out, &fd, &off, &len) && off == 2 && len == 5,
+	ok(r == 0 && ends(stub_out(pc), "Content-Length: 5\r\n\r\n") && chain_file(&pc->out, &fd, &off, &len) &&
+	           off == 2 && len == 5,
 	   "a file follows its head");
 	ok(stub.done == 1, "and ends the answer");
 	stub_close(pc);

@@ -64,7 +64,8 @@ static void comes_back(void)
 			body[k] = (char)rand();
 		coded_len = encode(body, len, coded);
 		memcpy(coded + coded_len, "NEXT", 4);
-		same = decode(str_make(coded, coded_len + 4), back, &over) == len && memcmp(back, body, len) == 0 && over <= 4;
+		same = decode(str_make(coded, coded_len + 4), back, &over) == len && memcmp(back, body, len) == 0 &&
+		       over <= 4;
 		same = same && over == 4;
 	}
 	ok(same, "%d bodies come back, and what follows is left alone", ROUNDS);
@@ -75,7 +76,8 @@ static void keeps_sizes_below_overflow(void)
 	struct http1_chunk c = { 0 };
 	struct str data;
 
-	ok(http1_chunk_next(&c, LS_STR("0fffffffffffffff\r\n"), &data) == 18 && c.left == 0xfffffffffffffff, "60 bits are a size");
+	ok(http1_chunk_next(&c, LS_STR("0fffffffffffffff\r\n"), &data) == 18 && c.left == 0xfffffffffffffff,
+	   "60 bits are a size");
 	c = (struct http1_chunk){ 0 };
 	ok(http1_chunk_next(&c, LS_STR("1000000000000000\r\n"), &data) == -EBADMSG, "61 are not");
 }

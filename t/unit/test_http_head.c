@@ -47,11 +47,13 @@ static void comes_back_as_built(void)
 		fill(&b);
 		struct str image = image_of(&b);
 
-		ok(http_head_check(image, &v) == 0 && v.head->n_fields == 4 && v.head->size == image.len, "an image is sound");
+		ok(http_head_check(image, &v) == 0 && v.head->n_fields == 4 && v.head->size == image.len,
+		   "an image is sound");
 		ok(str_eq(http_head_str(&v, v.head->query), LS_STR("b")), "the query is there");
 		ok(str_eq(http_head_find(&v, LS_STR("HOST")), LS_STR("example")), "a field is found whatever its case");
 		ok(str_eq(http_head_find(&v, LS_STR("two")), LS_STR("1")), "the first of two");
-		ok(http_head_find(&v, LS_STR("empty")).p && !http_head_find(&v, LS_STR("none")).p, "empty is not absent");
+		ok(http_head_find(&v, LS_STR("empty")).p && !http_head_find(&v, LS_STR("none")).p,
+		   "empty is not absent");
 		free((char *)image.p);
 	}
 	http_head_fini(&b);
@@ -121,13 +123,14 @@ static void survives_hostile_images(void)
 			sum += touch(http_head_str(&v, v.head->target)) + touch(http_head_str(&v, v.head->path));
 			sum += touch(http_head_str(&v, v.head->query)) + touch(http_head_str(&v, v.head->method_name));
 			for (unsigned f = 0; f < v.head->n_fields; f++)
-				sum += touch(http_head_str(&v, v.fields[f].name)) + touch(http_head_str(&v, v.fields[f].value));
+				sum += touch(http_head_str(&v, v.fields[f].name)) +
+				       touch(http_head_str(&v, v.fields[f].value));
 			sum += (unsigned)http_head_find(&v, LS_STR("two")).len;
 		}
 		free(bytes);
 	}
-	ok(sound > 1000 && sound < HOSTILE_IMAGES && sum, "%u of %d hostile images pass, none is read beyond its end", sound,
-	   HOSTILE_IMAGES);
+	ok(sound > 1000 && sound < HOSTILE_IMAGES && sum, "%u of %d hostile images pass, none is read beyond its end",
+	   sound, HOSTILE_IMAGES);
 	http_head_fini(&b);
 }
 
@@ -142,7 +145,8 @@ static void refuses_what_is_crooked(void)
 	image = image_of(&b);
 	shifted = xalloc(image.len + 4);
 	memcpy(shifted + 4, image.p, image.len);
-	ok(http_head_check(str_make(shifted + 4, image.len), &v) == -EBADMSG, "an image that is not aligned is refused");
+	ok(http_head_check(str_make(shifted + 4, image.len), &v) == -EBADMSG,
+	   "an image that is not aligned is refused");
 	ok(http_head_check(str_make(image.p, image.len - 1), &v) == -EBADMSG, "so is one that is cut");
 	ok(http_head_check(str_make(image.p, 8), &v) == -EBADMSG, "or shorter than its head");
 	free(shifted);

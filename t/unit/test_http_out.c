@@ -13,7 +13,8 @@ static const char *text_of(char *start, char *end)
 
 static void writes_numbers(void)
 {
-	static const uint64_t values[] = { 0, 1, 9, 10, 99, 100, 4095, 4096, 65535, UINT32_MAX, UINT64_MAX - 1, UINT64_MAX };
+	static const uint64_t values[] = { 0,         1, 9, 10, 99, 100, 4095, 4096, 65535, UINT32_MAX, UINT64_MAX - 1,
+		                           UINT64_MAX };
 	char got[32], want[32];
 	bool same = true;
 
@@ -29,7 +30,8 @@ static void writes_numbers(void)
 static void knows_phrases(void)
 {
 	ok(!strcmp(http_reason(200), "OK") && !strcmp(http_reason(431), "Request Header Fields Too Large"), "phrases");
-	ok(!strcmp(http_reason(299), "Unknown") && !strcmp(http_reason(-1), "Unknown") && !strcmp(http_reason(9999), "Unknown"),
+	ok(!strcmp(http_reason(299), "Unknown") && !strcmp(http_reason(-1), "Unknown") &&
+	           !strcmp(http_reason(9999), "Unknown"),
 	   "and what has none");
 }
 
@@ -50,9 +52,11 @@ static void writes_canned_answers(void)
 			text[iov.iov_len] = '\0';
 			snprintf(want, sizeof want, "HTTP/1.1 %d %s\r\n", all[i], http_reason(all[i]));
 			sound &= strncmp(text, want, strlen(want)) == 0;
-			sound &= !strstr(text, "Connection: close\r\n") == !(k & 1) && !strstr(text, "Server:") == !(k & 4);
+			sound &= !strstr(text, "Connection: close\r\n") == !(k & 1) &&
+			         !strstr(text, "Server:") == !(k & 4);
 			snprintf(want, sizeof want, "%d %s\n", all[i], http_reason(all[i]));
-			sound &= (k & 2) ? str_ends(str_from(text), LS_STR("\r\n\r\n")) : str_ends(str_from(text), str_from(want));
+			sound &= (k & 2) ? str_ends(str_from(text), LS_STR("\r\n\r\n"))
+			                 : str_ends(str_from(text), str_from(want));
 			snprintf(text, sizeof text, "Content-Length: %zu\r\n", strlen(want));
 			sound &= memmem(iov.iov_base, iov.iov_len, text, strlen(text)) != NULL;
 			chain_clear(&out);

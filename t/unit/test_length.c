@@ -43,7 +43,8 @@ static void knows_every_letter(void)
 
 		pc = open_letter(*letter, 0, 0);
 		put_field(*letter, in, size + 3);
-		ok(stub_feed(pc, str_make(in, size + 3), 1) == 0, "%c: the length may count the whole message", *letter);
+		ok(stub_feed(pc, str_make(in, size + 3), 1) == 0, "%c: the length may count the whole message",
+		   *letter);
 		stub_close(pc);
 	}
 }
@@ -55,10 +56,19 @@ static void refuses_lies(void)
 		uint64_t value, body_offset;
 		ssize_t result;
 	} lies[] = {
-		{ 'c', 0xff, 1, -EBADMSG }, { 's', 0xffff, 2, -EBADMSG }, { 'l', 0x80000000, 4, -EBADMSG },
-		{ 'q', UINT64_MAX, 8, -EBADMSG }, { 'Q', UINT64_MAX, 8, -EBADMSG }, { 'J', 1ULL << 63, 8, -EBADMSG },
-		{ 'P', INT64_MAX, 65535, -EMSGSIZE }, { 'N', 0xffffffff, 4, -EMSGSIZE }, { 'n', 0, 0, -EBADMSG },
-		{ 'n', 1, 0, -EBADMSG }, { 'N', 3, 0, -EBADMSG }, { 'N', 0, 3, -EBADMSG }, { 'N', 997, 4, -EMSGSIZE },
+		{ 'c', 0xff, 1, -EBADMSG },
+		{ 's', 0xffff, 2, -EBADMSG },
+		{ 'l', 0x80000000, 4, -EBADMSG },
+		{ 'q', UINT64_MAX, 8, -EBADMSG },
+		{ 'Q', UINT64_MAX, 8, -EBADMSG },
+		{ 'J', 1ULL << 63, 8, -EBADMSG },
+		{ 'P', INT64_MAX, 65535, -EMSGSIZE },
+		{ 'N', 0xffffffff, 4, -EMSGSIZE },
+		{ 'n', 0, 0, -EBADMSG },
+		{ 'n', 1, 0, -EBADMSG },
+		{ 'N', 3, 0, -EBADMSG },
+		{ 'N', 0, 3, -EBADMSG },
+		{ 'N', 997, 4, -EMSGSIZE },
 	};
 
 	for (size_t i = 0; i < LS_COUNT(lies); i++) {

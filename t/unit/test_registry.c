@@ -11,7 +11,8 @@ static void lists_protocols(void)
 		const struct proto *p = proto_of(&port);
 
 		ok(p && p->name && p->doc && p->input && p->output && p->eof && p->timeout && p->idle && p->close &&
-		   p->stateful == !p->fail, "protocol %s is complete", p->name);
+		           p->stateful == !p->fail,
+		   "protocol %s is complete", p->name);
 	}
 }
 

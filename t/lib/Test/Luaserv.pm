@@ -1,6 +1,7 @@
 package Test::Luaserv;
 
-# End-to-end tests of luaserv: blocks in the manner of Test::Nginx (run_tests) and plain Perl (matrix, start_server).
+# End-to-end tests of luaserv: blocks in the manner of Test::Nginx (run_tests) and plain Perl (matrix,
+# start_server).
 # t/README.md explains the sections, the Perl side and the environment.
 
 use v5.36;
@@ -12,14 +13,15 @@ use Test::Luaserv::Block ();
 use Test::Luaserv::Client ();
 use Test::Luaserv::Leak ();
 use Test::Luaserv::Server ();
-use Test::Luaserv::Util qw(seconds now wait_for slurp spew append_file alive descendants test_modes repo_root build_dir
-	server_binary list_of);
+use Test::Luaserv::Util qw(seconds now wait_for slurp spew append_file alive descendants test_modes repo_root
+	build_name server_binary);
 
 our @ISA = 'Exporter';
 our @EXPORT = (
 	qw(run_tests matrix start_server new_server),
-	qw(seconds now wait_for slurp spew append_file alive descendants test_modes repo_root server_binary),
-	qw(ok is isnt like unlike is_deeply cmp_ok pass fail diag note explain plan subtest done_testing is_string),
+	qw(seconds now wait_for slurp spew append_file alive descendants test_modes repo_root build_name),
+	qw(ok is isnt like unlike is_deeply cmp_ok pass fail diag note explain plan subtest),
+	qw(done_testing is_string),
 );
 
 # Every test file has strict, warnings, say and signatures.
@@ -29,7 +31,8 @@ sub import ($class, @names) {
 	feature->import(':5.36');
 	$SIG{PIPE} = 'IGNORE';
 	$SIG{$_} = sub { exit 1 } for qw(INT TERM); # so that END stops the servers
-	binmode $_, ':utf8' for *STDOUT, *STDERR, Test::More->builder->output, Test::More->builder->failure_output;
+	my $tap = Test::More->builder;
+	binmode $_, ':utf8' for *STDOUT, *STDERR, $tap->output, $tap->failure_output;
 	return $class->export_to_level(1, $class, @names);
 }
 
@@ -37,7 +40,7 @@ if (!-x server_binary()) {
 	plan(skip_all => 'There is no ' . server_binary() . '; build it or set LUASERV_BIN.');
 }
 
-# ---- plain Perl ------------------------------------------------------------------------------------------------------------
+# ---- plain Perl ----------------------------------------------------------------------------------
 
 my ($mode, @servers);
 
@@ -50,7 +53,8 @@ sub matrix ($name, @rest) {
 	die "\"$name\" does not say why it runs in $only mode only.\n" if defined $only && !defined $reason;
 	for my $one (test_modes()) {
 		if (defined $only && $one ne $only) {
-			Test::More->builder->skip("$name [$one]: $reason") if !grep { $_ eq $only } test_modes();
+			next if grep { $_ eq $only } test_modes();
+			Test::More->builder->skip("$name [$one]: $reason");
 			next;
 		}
 		subtest "$name [$one]" => sub {
@@ -68,7 +72,8 @@ sub new_server (%o) {
 	return $server;
 }
 
-# start_server(app => text, settings => {…}, files => {…}): a server that serves, or the test dies saying why not.
+# start_server(app => text, settings => {…}, files => {…})
+# A server that serves, or the test dies saying why not.
 sub start_server (%o) {
 	my $server = new_server(mode => $o{mode} // $mode // 'process');
 	$server->start(%o) or die 'The server did not start: ' . $server->complaint . "\n";
@@ -87,7 +92,7 @@ sub finish_server ($server) {
 	return;
 }
 
-# ---- blocks ----------------------------------------------------------------------------------------------------------------
+# ---- blocks --------------------------------------------------------------------------------------
 
 # Runs every block of the file's DATA in every mode, then ends the test.
 sub run_tests {
@@ -101,7 +106,7 @@ sub run_tests {
 			my $block = $blocks[$i];
 			next if !$block->runs_in($one);
 			$ran++;
-			my $last = $i == $#blocks || $blocks[ $i + 1 ]->has('app') || $blocks[ $i + 1 ]->has('must_die');
+			my $last = $i == $#blocks || $blocks[ $i + 1 ]->has('app');
 			subtest $block->name . " [$one]" => sub { $block->run($server, $last) };
 		}
 		$server->stop if $server->is_running;

@@ -5,18 +5,21 @@ package Test::Luaserv::Block;
 use v5.36;
 use Test::More;
 use Test::LongString max => 300;
-use Test::Luaserv::Client ();
+use Test::Luaserv::Play ();
 use Test::Luaserv::Leak ();
 use Test::Luaserv::Spec ();
-use Test::Luaserv::Util qw(seconds wait_for list_of unescape slurp command_line test_modes now);
+use Test::Luaserv::Util qw(wait_for list_of slurp command_line);
+
+our @ISA = 'Test::Luaserv::Play';
 
 my %known = map { $_ => 1 } qw(
-	app files settings env args modes must_die request more_headers pipelined_requests raw_request shutdown timeout
-	abort ignore_response response_body response_body_like response_body_unlike response_body_filters response_headers
-	response_headers_like raw_response_headers_like raw_response_headers_unlike error_code error_log no_error_log
-	grep_error_log grep_error_log_out shutdown_error_log access_log notes tcp_send tcp_recv tcp_recv_like tcp_close
-	tcp_path clients reload_app cli cli_out cli_err cli_rc signal kill expect_respawn expect_crash stats skip_eval todo
-	ONLY SKIP LAST
+	app files settings env args modes must_die request more_headers pipelined_requests raw_request
+	shutdown timeout abort ignore_response response_body response_body_like response_body_unlike
+	response_body_filters response_headers response_headers_like raw_response_headers_like
+	raw_response_headers_unlike error_code error_log no_error_log grep_error_log grep_error_log_out
+	shutdown_error_log access_log notes tcp_send tcp_recv tcp_recv_like tcp_close tcp_path clients
+	reload_app cli cli_out cli_err cli_rc signal kill expect_respawn expect_crash stats
+	skip_eval todo ONLY SKIP LAST
 );
 
 sub read_all ($class, $handle) {
@@ -28,7 +31,8 @@ sub new ($class, $parsed) {
 	my $self = bless { parsed => $parsed, name => $parsed->name }, $class;
 
 	for my $section (@{ ($parsed->_section_order)[0] }) {
-		$known{ $section =~ s/_\d+\z//r } or die "\"$self->{name}\" has an unknown section $section.\n";
+		next if $known{ $section =~ s/_\d+\z//r };
+		die "\"$self->{name}\" has an unknown section $section.\n";
 	}
 	return $self;
 }
@@ -57,9 +61,13 @@ sub expand ($self, $value) {
 }
 
 sub text ($self, $section) { return ($self->value($section) // '') =~ s/\s+\z//r }
-sub lines ($self, $section) { return map { ref $_ ? $_ : grep { /\S/ } split /\n/ } list_of($self->value($section)) }
 
-# ---- the run -----------------------------------------------------------------------------------------------------------------
+# One text's lines, or the elements of a list; patterns stay patterns.
+sub lines ($self, $section) {
+	return map { ref $_ ? $_ : grep { /\S/ } split /\n/ } list_of($self->value($section));
+}
+
+# ---- the run -------------------------------------------------------------------------------------
 
 sub run ($self, $server, $last) {
 	$self->{server} = $server;
@@ -87,20 +95,26 @@ sub play ($self, $last) {
 	$self->start if $self->has('app');
 	$server->is_running or return fail('the server serves');
 	$server->forget_log if !$self->has('app');
-	$server->expect_crash($self->has('expect_crash') && $self->text('expect_crash') ? qr/$self->{parsed}{expect_crash}[0]/ : ())
-		if $self->has('kill') || $self->has('expect_crash');
+	$server->expect_crash if $self->has('kill');
+	$server->expect_crash(qr/@{[ $self->text('expect_crash') ]}/) if $self->has('expect_crash');
 	$self->send_signals;
 	$self->clients_of('');
 	Test::Luaserv::Leak::check($server, sub { $self->clients_of('') }) if $ENV{LUASERV_TEST_LEAK};
 	$self->reload if $self->has('reload_app');
 	$self->run_cli;
 	$self->check_stats;
-	is_string(join("\n", $server->wait_notes(scalar $self->lines('notes'))), join("\n", $self->lines('notes')), 'notes')
-		if $self->has('notes');
+	$self->check_notes;
 	$self->check_log('error_log');
 	$self->check_no_error_log;
 	$self->check_grep_log;
 	$self->check_access_log;
+}
+
+sub check_notes ($self) {
+	my @wanted = $self->lines('notes') or return;
+	my @notes = $self->{server}->wait_notes(scalar @wanted);
+
+	return is_string(join("\n", @notes), join("\n", @wanted), 'notes');
 }
 
 # A Lua table of settings, one in a line: worker_num = 2,
@@ -109,7 +123,8 @@ sub settings ($self) {
 
 	for my $line (split /,?[ \t]*\n/, $self->text('settings')) {
 		next if $line =~ /\A\s*\z/;
-		$line =~ /\A\s*(\w+)\s*=\s*(?:"(.*)"|'(.*)'|(\S.*?))\s*,?\s*\z/ or die "settings: \"$line\" is not name = value.\n";
+		$line =~ /\A\s*(\w+)\s*=\s*(?:"(.*)"|'(.*)'|(\S.*?))\s*,?\s*\z/
+			or die "settings: \"$line\" is not name = value.\n";
 		$settings{$1} = $2 // $3 // $4;
 		$settings{$1} = undef if $settings{$1} eq 'nil';
 	}
@@ -123,10 +138,20 @@ sub file_parts ($self) {
 
 sub environment ($self) { return { map { split /=/, $_, 2 } $self->lines('env') } }
 
+# What the server is started with.
+sub how ($self) {
+	return (
+		app => $self->value('app'),
+		files => $self->file_parts,
+		settings => $self->settings,
+		env => $self->environment,
+		args => [ command_line($self->text('args')) ],
+	);
+}
+
 sub start ($self) {
 	my $server = $self->{server};
-	my %how = (app => $self->value('app'), files => $self->file_parts, settings => $self->settings,
-		env => $self->environment, args => [ command_line($self->text('args')) ]);
+	my %how = $self->how;
 
 	if ($server->is_running) {
 		return if $self->swap(%how);
@@ -155,8 +180,7 @@ sub check_death ($self) {
 
 	$server->stop if $server->is_running;
 	$server->wipe;
-	my $started = $server->start(app => $self->value('app'), files => $self->file_parts, settings => $self->settings,
-		env => $self->environment, args => [ command_line($self->text('args')) ]);
+	my $started = $server->start($self->how);
 	$server->stop if $started;
 	ok(!$started, 'the server refuses to start');
 	is($server->exit_code, $self->text('error_code') || 1, 'exit code');
@@ -172,172 +196,7 @@ sub reload ($self) {
 	$self->clients_of('_2');
 }
 
-sub clients_of ($self, $suffix) {
-	$self->http($suffix) if grep { $self->has("$_$suffix") } qw(request pipelined_requests raw_request);
-	$self->tcp($suffix) if grep { $self->has("$_$suffix") } qw(tcp_send tcp_recv tcp_recv_like);
-	$self->script($suffix) if $self->has("clients$suffix");
-}
-
-sub timeout ($self) { return ($self->text('timeout') =~ /([\d.]+)/)[0] // 5 }
-
-# ---- HTTP --------------------------------------------------------------------------------------------------------------------
-
-# "POST /path\nbody": ( method, target, version, body )
-sub request_parts ($text) {
-	my ($line, $body) = split /\n/, $text, 2;
-	my ($method, $target, $version) = $line =~ m{\A(\S+)\s+(\S+)(?:\s+HTTP/(\S+))?\s*\z} or die "\"$line\" is no request.\n";
-	return ($method, $target, $version, $body);
-}
-
-sub http ($self, $suffix) {
-	my ($bytes, @methods) = $self->has("raw_request$suffix") ? $self->raw_bytes($suffix) : $self->request_bytes($suffix);
-	my $client = $self->{server}->client(timeout => $self->timeout);
-
-	for my $i (0 .. $#$bytes) {
-		select undef, undef, undef, 0.02 if $i; # so that the pieces arrive apart
-		$client->send($bytes->[$i]);
-	}
-	$client->shutdown if $self->has('shutdown');
-	return $client->abort if $self->has('abort');
-	return $client->recv_all if $self->has('ignore_response');
-
-	my @responses = map { $client->response(method => $_) } @methods;
-	if ($responses[-1]->closes || $self->has('shutdown')) {
-		is_string($client->recv_all, '', 'the server closes, and nothing follows the answer');
-	} else {
-		is($client->unread, '', 'nothing follows the answer');
-	}
-	$self->check_responses($suffix, @responses);
-}
-
-sub request_bytes ($self, $suffix) {
-	my @texts = list_of($self->value("pipelined_requests$suffix") // $self->value("request$suffix"));
-	my @headers = list_of($self->value("more_headers$suffix"));
-	my (@methods, $bytes);
-
-	# The newline that ends the section is not part of the body; with `eval` every byte counts.
-	chomp @texts if $self->{parsed}{_section_map}[0]{"request$suffix"} && $self->{parsed}{_section_map}[0]{"request$suffix"}{filters} !~ /eval/;
-	for my $i (0 .. $#texts) {
-		my ($method, $target, $version, $body) = request_parts($texts[$i]);
-		push @methods, $method;
-		$bytes .= Test::Luaserv::Client->request_text($method, $target, version => $version // '1.1', body => $body,
-			headers => $headers[$i] // $headers[0], close => $i == $#texts);
-	}
-	return ([$bytes], @methods);
-}
-
-# As many answers are read as the block expects.
-sub raw_bytes ($self, $suffix) {
-	my @pieces = list_of($self->value("raw_request$suffix"));
-	my ($count) = sort { $b <=> $a } 1, map { scalar list_of($self->value("$_$suffix")) } qw(response_body error_code response_body_like);
-	my @methods = (join '', @pieces) =~ /^([A-Z]+) \S+ HTTP/mg;
-
-	return (\@pieces, map { $methods[$_] // 'GET' } 0 .. $count - 1);
-}
-
-sub check_responses ($self, $suffix, @responses) {
-	my @codes = list_of($self->value("error_code$suffix") // 200);
-
-	for my $i (0 .. $#responses) {
-		my $code = ($codes[$i] // $codes[0]) =~ s/\s+//gr;
-		is($responses[$i]->status, $code, 'status') or diag($responses[$i]->head, $responses[$i]->body);
-	}
-	$self->check_bodies($suffix, map { $self->filtered($_->body) } @responses);
-	$self->check_headers($suffix, $_) for $responses[0];
-}
-
-sub filtered ($self, $body) {
-	no strict 'refs';
-	for my $name (split ' ', $self->text('response_body_filters')) {
-		$body = $name eq 'length' ? length $body : $name eq 'lc' ? lc $body : $name eq 'sort' ? join('', sort split /^/m, $body) : &{"main::$name"}($body);
-	}
-	return $body;
-}
-
-sub pattern ($value) { return ref $value ? $value : qr/@{[ $value =~ s{\n\z}{}r ]}/s }
-
-sub check_bodies ($self, $suffix, @bodies) {
-	my @exact = list_of($self->value("response_body$suffix"));
-	my @like = list_of($self->value("response_body_like$suffix"));
-	my @unlike = list_of($self->value("response_body_unlike$suffix"));
-
-	for my $i (0 .. $#bodies) {
-		is_string($bodies[$i], $exact[$i], 'body') if defined $exact[$i];
-		like($bodies[$i], pattern($like[$i]), 'body') if defined $like[$i];
-		unlike($bodies[$i], pattern($unlike[$i]), 'body') if defined $unlike[$i];
-	}
-}
-
-# "Name: value", "Name: pattern" (_like), "!Name": absent
-sub check_headers ($self, $suffix, $response) {
-	for my $like ('', '_like') {
-		for my $line ($self->lines("response_headers$like$suffix")) {
-			if ($line =~ /\A!\s*(\S+)/) {
-				is_deeply([ $response->header($1) ], [], "there is no $1 field");
-				next;
-			}
-			my ($name, $value) = split /:\s*/, $line, 2;
-			my $got = join ', ', $response->header($name);
-			$like ? like($got, qr/\A$value\z/, "field $name") : is($got, $value, "field $name");
-		}
-	}
-	like($response->head, pattern($_), 'head') for list_of($self->value("raw_response_headers_like$suffix"));
-	unlike($response->head, pattern($_), 'head') for list_of($self->value("raw_response_headers_unlike$suffix"));
-}
-
-# ---- raw TCP -----------------------------------------------------------------------------------------------------------------
-
-# Steps: the first piece is sent, the first answer read, and so on. tcp_close: "client" shuts its sending side after the
-# last piece and then wants the rest and the end; "server" must close by itself.
-sub tcp ($self, $suffix) {
-	my @send = list_of($self->value("tcp_send$suffix"));
-	my @recv = list_of($self->value("tcp_recv$suffix"));
-	my @like = list_of($self->value("tcp_recv_like$suffix"));
-	my $close = $self->text("tcp_close$suffix");
-	my $client = $self->{server}->client(timeout => $self->timeout, $self->has('tcp_path') ? (path => $self->text('tcp_path')) : ());
-	my ($last) = sort { $b <=> $a } $#send, $#recv, $#like;
-
-	for my $i (0 .. $last) {
-		$client->send($send[$i]) if defined $send[$i];
-		$client->shutdown if $close eq 'client' && $i == $#send;
-		is_string($client->recv(length $recv[$i]), $recv[$i], 'received') if defined $recv[$i];
-		like($close ? $client->recv_all : $client->recv_some, pattern($like[$i]), 'received') if defined $like[$i];
-	}
-	return is_string($client->recv_all, '', 'the server closes and sends nothing more') if $close;
-	is_string($client->unread, '', 'nothing more came');
-}
-
-# Several clients: "A connect", "A > text\r\n", "A < text\r\n", "* < text", "A half", "A eof", "A close", "A quiet".
-sub script ($self, $suffix) {
-	my %clients;
-
-	for my $line ($self->lines("clients$suffix")) {
-		my ($who, $what, $rest) = $line =~ /\A\s*(\w+|\*)\s+(\S+)(?: (.*))?\z/ or die "clients: \"$line\"?\n";
-		if ($what eq 'connect') {
-			my @where = !defined $rest ? () : $rest =~ m{\A/} ? (path => $rest) : (port => $rest);
-			$clients{$who} = $self->{server}->client(timeout => $self->timeout, @where);
-			next;
-		}
-		for my $name ($who eq '*' ? sort keys %clients : $who) {
-			my $client = $clients{$name} or die "clients: $name is not connected.\n";
-			$self->script_step($name, $client, $what, unescape($rest // ''));
-			delete $clients{$name} if $what =~ /\A(?:close|abort|eof)\z/;
-		}
-	}
-}
-
-sub script_step ($self, $name, $client, $what, $bytes) {
-	return $client->send($bytes) if $what eq '>';
-	return is_string($client->recv(length $bytes), $bytes, "$name receives") if $what eq '<';
-	return $client->shutdown if $what eq 'half';
-	return $client->close if $what eq 'close';
-	return $client->abort if $what eq 'abort';
-	return is_string($client->recv_all, '', "$name sees the end") if $what eq 'eof';
-	return ok($client->quiet, "$name receives nothing") if $what eq 'quiet';
-	die "clients: \"$what\" is no step.\n";
-}
-
-# ---- the server --------------------------------------------------------------------------------------------------------------
+# ---- the server ----------------------------------------------------------------------------------
 
 # "KILL worker 0", "KILL manager", "USR1 master"
 sub send_signals ($self) {
@@ -345,16 +204,26 @@ sub send_signals ($self) {
 	my $before = $self->has('expect_respawn') ? $server->status : undef;
 
 	for my $line ($self->lines('signal'), $self->lines('kill')) {
-		my ($signal, $who, $id) = $line =~ /\A\s*(\w+)\s+(master|manager|worker)(?:\s+(\d+))?\s*\z/ or die "kill: \"$line\"?\n";
-		my $status = $who eq 'master' ? undef : $server->status // die "There is no status.\n";
-		my $pid = $who eq 'master' ? $server->pid : $who eq 'manager' ? $status->{manager_pid} : $status->{workers}[$id]{pid};
-		kill $signal => $pid;
+		my ($signal, $who) = $line =~ /\A\s*(\w+)\s+(master|manager|worker\s+\d+)\s*\z/
+			or die "kill: \"$line\"?\n";
+		kill $signal => $self->pid_of($who);
 	}
 	return if !$before;
-	my $changed = $server->wait_status(sub ($now) { !grep {
-		$_->{state} ne 'ready' || ($self->killed($_->{id}) && $_->{pid} == $before->{workers}[ $_->{id} ]{pid})
-	} @{ $now->{workers} } });
+	my %old = map { $_->{id} => $_->{pid} } @{ $before->{workers} };
+	my $changed = $server->wait_status(sub ($now) {
+		my @workers = @{ $now->{workers} };
+		return 0 if grep { $_->{state} ne 'ready' } @workers;
+		return !grep { $self->killed($_->{id}) && $_->{pid} == $old{ $_->{id} } } @workers;
+	});
 	ok($changed, 'what was killed has been started again');
+}
+
+sub pid_of ($self, $who) {
+	my $server = $self->{server};
+
+	return $server->pid if $who eq 'master';
+	my $status = $server->status // die "There is no status.\n";
+	return $who =~ /(\d+)/ ? $status->{workers}[$1]{pid} : $status->{manager_pid};
 }
 
 sub killed ($self, $id) { return scalar grep { /worker\s+$id\b/ } $self->lines('kill') }
@@ -368,9 +237,15 @@ sub run_cli ($self) {
 	for my $i (0 .. $#commands) {
 		my ($code, $out, $err) = $self->{server}->cli(command_line($commands[$i]));
 		is($code, ($rc[$i] // 0) =~ s/\s+//gr, "exit code of $commands[$i]") or diag($out, $err);
-		ref $out[$i] ? like($out, $out[$i], 'its output') : is_string($out, $out[$i], 'its output') if defined $out[$i];
-		ref $err[$i] ? like($err, $err[$i], 'its errors') : is_string($err, $err[$i], 'its errors') if defined $err[$i];
+		same($out, $out[$i], 'its output');
+		same($err, $err[$i], 'its errors');
 	}
+}
+
+# A text or a pattern, if one is wanted at all.
+sub same ($got, $wanted, $name) {
+	return if !defined $wanted;
+	return ref $wanted ? like($got, $wanted, $name) : is_string($got, $wanted, $name);
 }
 
 sub dig ($status, $path) {
@@ -381,20 +256,27 @@ sub dig ($status, $path) {
 	return $status;
 }
 
+my %compare = (
+	'=' => sub ($got, $wanted) { $got eq $wanted },
+	'>=' => sub ($got, $wanted) { $got >= $wanted },
+	'<=' => sub ($got, $wanted) { $got <= $wanted },
+);
+
 # "connections = 0", "workers[0].coroutines = 0", "requests >= 3"; waited for.
 sub check_stats ($self) {
 	for my $line ($self->lines('stats')) {
-		my ($path, $operator, $wanted) = $line =~ /\A\s*(\S+)\s+(=|>=|<=)\s+(\S+)\s*\z/ or die "stats: \"$line\"?\n";
+		my ($path, $operator, $wanted) = $line =~ /\A\s*(\S+)\s+(=|>=|<=)\s+(\S+)\s*\z/
+			or die "stats: \"$line\"?\n";
 		my $got;
 		my $holds = wait_for(sub {
 			$got = dig($self->{server}->status // return, $path) // return;
-			return $operator eq '=' ? $got eq $wanted : $operator eq '>=' ? $got >= $wanted : $got <= $wanted;
+			return $compare{$operator}->($got, $wanted);
 		}, $self->timeout);
 		ok($holds, "stats: $line") or diag('It is ' . ($got // 'not there'));
 	}
 }
 
-# ---- logs --------------------------------------------------------------------------------------------------------------------
+# ---- logs ----------------------------------------------------------------------------------------
 
 my %levels = map { ("[$_]" => qr/^\S+ $_ /m) } qw(error warn notice info debug);
 
@@ -403,7 +285,8 @@ sub log_pattern ($value) { return ref $value ? $value : $levels{$value} // qr/\Q
 sub check_log ($self, $section) {
 	for my $wanted ($self->lines($section)) {
 		my $pattern = log_pattern($wanted);
-		ok($self->{server}->wait_log($pattern, $section eq 'error_log' ? $self->timeout : 0), "the log has: $wanted")
+		my $limit = $section eq 'error_log' ? $self->timeout : 0;
+		ok($self->{server}->wait_log($pattern, $limit), "the log has: $wanted")
 			or diag($self->{server}->log);
 	}
 }
@@ -431,7 +314,8 @@ sub check_access_log ($self) {
 	for my $wanted ($self->lines('access_log')) {
 		my $pattern = ref $wanted ? $wanted : qr/\Q$wanted\E/;
 		my $path = $self->{server}->root . '/logs/access.log';
-		ok(wait_for(sub { slurp($path) =~ $pattern }, $self->timeout), "the access log has: $wanted") or diag(slurp($path));
+		ok(wait_for(sub { slurp($path) =~ $pattern }, $self->timeout), "the access log has: $wanted")
+			or diag(slurp($path));
 	}
 }
 

@@ -1,11 +1,13 @@
 package Test::Luaserv::Client;
 
-# A client over TCP or a unix socket that never waits without a deadline, and a strict reader of HTTP/1.1 answers that
-# shares no code with the server. Everything that goes wrong dies with a sentence; run_tests() and matrix() report it.
+# A client over TCP or a unix socket that never waits without a deadline, and a strict reader of HTTP/1.1
+# answers that shares no code with the server. What goes wrong dies with a sentence; run_tests() and matrix()
+# report it.
 
 use v5.36;
 use Errno qw(EAGAIN EWOULDBLOCK EINTR EINPROGRESS);
-use Socket qw(AF_INET AF_UNIX SOCK_STREAM SOL_SOCKET SO_LINGER SO_RCVBUF SO_ERROR inet_aton pack_sockaddr_in pack_sockaddr_un);
+use Socket qw(AF_INET AF_UNIX SOCK_STREAM SOL_SOCKET SO_LINGER SO_RCVBUF SO_ERROR inet_aton pack_sockaddr_in
+	pack_sockaddr_un);
 use Test::Luaserv::Util qw(seconds now);
 use Test::Luaserv::Response;
 
@@ -13,7 +15,8 @@ use Test::Luaserv::Response;
 sub connect ($class, %o) {
 	my $self = bless { in => '', timeout => $o{timeout} // 5 }, $class;
 	my $unix = defined $o{path};
-	my $to = $unix ? pack_sockaddr_un($o{path}) : pack_sockaddr_in($o{port}, inet_aton($o{host} // '127.0.0.1'));
+	my $to = $unix ? pack_sockaddr_un($o{path})
+		: pack_sockaddr_in($o{port}, inet_aton($o{host} // '127.0.0.1'));
 
 	socket $self->{sock}, $unix ? AF_UNIX : AF_INET, SOCK_STREAM, 0 or die "socket: $!\n";
 	setsockopt $self->{sock}, SOL_SOCKET, SO_RCVBUF, $o{rcvbuf} or die "SO_RCVBUF: $!\n" if $o{rcvbuf};
@@ -22,7 +25,8 @@ sub connect ($class, %o) {
 
 	my $where = $o{path} // "port $o{port}";
 	die "connecting to $where: $!\n" if $! != EINPROGRESS && $! != EAGAIN;
-	$self->wait_ready(1, now() + seconds($self->{timeout})) or die "connecting to $where took too long.\n";
+	$self->wait_ready(1, now() + seconds($self->{timeout}))
+		or die "connecting to $where took too long.\n";
 	my $errno = unpack 'i', getsockopt($self->{sock}, SOL_SOCKET, SO_ERROR);
 	if ($errno) {
 		local $! = $errno;
@@ -47,7 +51,7 @@ sub wait_ready ($self, $for_writing, $end) {
 	}
 }
 
-# ---- bytes -------------------------------------------------------------------------------------------------------------
+# ---- bytes ---------------------------------------------------------------------------------------
 
 sub send ($self, $bytes) {
 	my $end = now() + seconds($self->{timeout});
@@ -61,12 +65,14 @@ sub send ($self, $bytes) {
 		}
 		next if $! == EINTR;
 		die "sending: $!\n" if $! != EAGAIN && $! != EWOULDBLOCK;
-		$self->wait_ready(1, $end) or die "The server took $sent of " . length($bytes) . " bytes, then no more.\n";
+		$self->wait_ready(1, $end)
+			or die "The server took $sent of " . length($bytes) . " bytes, then no more.\n";
 	}
 	return $self;
 }
 
-# Reads once. How many bytes came; 0: the end; undef: nothing before `$end`. A reset counts as an end and is remembered.
+# Reads once. How many bytes came; 0: the end; undef: nothing before `$end`. A reset counts as an end and is
+# remembered.
 sub fill ($self, $end) {
 	for (;;) {
 		return 0 if $self->{ended};
@@ -160,12 +166,13 @@ sub abort ($self) {
 	return $self->close;
 }
 
-# ---- HTTP --------------------------------------------------------------------------------------------------------------
+# ---- HTTP ----------------------------------------------------------------------------------------
 
 # request_text('GET', '/', headers => "A: b\n" | [name => value, …], body => …, close => 1)
 sub request_text ($class, $method, $target, %o) {
 	my $version = $o{version} // '1.1';
-	my @fields = ref $o{headers} ? @{ $o{headers} } : map { split /:\s*/, $_, 2 } grep { /\S/ } split /\r?\n/, $o{headers} // '';
+	my @fields = ref $o{headers} ? @{ $o{headers} }
+		: map { split /:\s*/, $_, 2 } grep { /\S/ } split /\r?\n/, $o{headers} // '';
 	my $text = "$method $target HTTP/$version\r\n";
 	my %has;
 
@@ -228,7 +235,8 @@ sub read_chunks ($self, $response) {
 
 	for (;;) {
 		my $line = $self->recv_until("\r\n");
-		$line =~ /\A([0-9a-fA-F]{1,15})(?:;.*)?\r\n\z/ or die "The size of a chunk is malformed: \"$line\"\n";
+		$line =~ /\A([0-9a-fA-F]{1,15})(?:;.*)?\r\n\z/
+			or die "The size of a chunk is malformed: \"$line\"\n";
 		my $size = hex $1;
 		last if !$size;
 		push @chunks, $self->recv($size);

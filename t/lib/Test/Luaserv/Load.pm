@@ -1,14 +1,15 @@
 package Test::Luaserv::Load;
 
-# A load generator in a process of its own: N keep-alive connections, one request at a time on each, every answer
-# counted exactly. It connects anew only after an answer that says "Connection: close", as a browser would; any other
-# end of a connection while a request is under way is a failed request.
+# A load generator in a process of its own: N keep-alive connections, one request at a time on each, every
+# answer counted exactly. It connects anew only after an answer that says "Connection: close", as a browser
+# would; any other end of a connection while a request is under way is a failed request.
 
 use v5.36;
 use Errno qw(EAGAIN EWOULDBLOCK EINTR);
 use JSON::PP ();
 use POSIX ();
-use Socket qw(AF_INET AF_UNIX SOCK_STREAM IPPROTO_TCP TCP_NODELAY inet_aton pack_sockaddr_in pack_sockaddr_un);
+use Socket qw(AF_INET AF_UNIX SOCK_STREAM IPPROTO_TCP TCP_NODELAY inet_aton pack_sockaddr_in
+	pack_sockaddr_un);
 use Test::Luaserv::Util qw(seconds now wait_for);
 
 # start(port | path, conns => N, target => '/', seconds => limit, request => bytes)
@@ -30,7 +31,7 @@ sub start ($class, %o) {
 	return bless { pid => $pid, from => $from_child, stop => $stop, text => '', last => {} }, $class;
 }
 
-# ---- in the parent -------------------------------------------------------------------------------------------------------
+# ---- in the parent -------------------------------------------------------------------------------
 
 # The newest counts that the child has told.
 sub counts ($self) {
@@ -47,10 +48,12 @@ sub counts ($self) {
 # Waits until so many further requests have been answered with 200: load is known to flow, without a sleep.
 sub wait_ok ($self, $more = 100, $limit = 10) {
 	my $goal = ($self->counts->{ok} // 0) + $more;
-	return wait_for(sub { ($self->counts->{ok} // 0) >= $goal || $self->{gone} }, $limit) && !$self->{gone};
+	my $over = wait_for(sub { ($self->counts->{ok} // 0) >= $goal || $self->{gone} }, $limit);
+	return $over && !$self->{gone};
 }
 
-# Lets every request under way end and returns { ok, failed, closes, connects, codes => { 502 => n }, errors => [text] }.
+# Lets every request under way end and returns
+# { ok, failed, closes, connects, codes => { 502 => n }, errors => [text] }.
 sub stop ($self) {
 	if ($self->{stop}) {
 		close delete $self->{stop};
@@ -66,7 +69,7 @@ sub DESTROY ($self) {
 	$self->stop if $self->{pid} && $self->{stop};
 }
 
-# ---- in the child --------------------------------------------------------------------------------------------------------
+# ---- in the child --------------------------------------------------------------------------------
 
 sub run ($self) {
 	$SIG{$_} = 'IGNORE' for qw(PIPE INT);
@@ -116,7 +119,7 @@ sub finish ($self) {
 }
 
 sub tell ($self) {
-	syswrite $self->{report}, JSON::PP::encode_json({ %{ $self->{count} }, errors => [ $self->errors ] }) . "\n";
+	syswrite $self->{report}, JSON::PP::encode_json($self->{count}) . "\n";
 }
 
 sub errors ($self) { return @{ $self->{count}{errors} } }
@@ -141,7 +144,8 @@ sub replace ($self) {
 
 sub connect ($self) {
 	my $unix = defined $self->{path};
-	my $to = $unix ? pack_sockaddr_un($self->{path}) : pack_sockaddr_in($self->{port}, inet_aton('127.0.0.1'));
+	my $to = $unix ? pack_sockaddr_un($self->{path})
+		: pack_sockaddr_in($self->{port}, inet_aton('127.0.0.1'));
 
 	socket my $sock, $unix ? AF_UNIX : AF_INET, SOCK_STREAM, 0 or die "socket: $!\n";
 	if (!CORE::connect $sock, $to) {
@@ -169,7 +173,8 @@ sub ask ($self, $conn, $now) {
 	$conn->{since} = $now;
 	my $n = syswrite $conn->{sock}, $self->{request};
 	return if defined $n && $n == length $self->{request};
-	$self->failed('request ' . ($conn->{answered} + 1) . ' of a connection cannot be sent: ' . ($! || 'short write'));
+	$self->failed(sprintf 'request %d of a connection cannot be sent: %s', $conn->{answered} + 1,
+		defined $n ? 'short write' : "$!");
 	$self->drop($conn);
 }
 

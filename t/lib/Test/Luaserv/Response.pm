@@ -10,10 +10,12 @@ sub parse ($class, $head) {
 	my ($line, @lines) = split /\r\n/, $head;
 	my $self = bless { head => $head, fields => [], body => '' }, $class;
 
-	$line =~ /\AHTTP\/(1\.[01]) ([1-9][0-9]{2}) ([\t\x20-\x7e]*)\z/ or die "The status line is malformed: \"$line\"\n";
+	$line =~ /\AHTTP\/(1\.[01]) ([1-9][0-9]{2}) ([\t\x20-\x7e]*)\z/
+		or die "The status line is malformed: \"$line\"\n";
 	@$self{qw(version status reason)} = ($1, $2, $3);
 	for my $field (@lines) {
-		$field =~ /\A($token):[ \t]*([^\r\n\0]*?)[ \t]*\z/ or die "A header field is malformed: \"$field\"\n";
+		$field =~ /\A($token):[ \t]*([^\r\n\0]*?)[ \t]*\z/
+			or die "A header field is malformed: \"$field\"\n";
 		push @{ $self->{fields} }, [ $1, $2 ];
 	}
 	return $self;

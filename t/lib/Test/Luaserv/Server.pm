@@ -1,14 +1,15 @@
 package Test::Luaserv::Server;
 
-# One luaserv under test: its folder, its ports, its life. Nothing here knows Test::More; the caller asks `problems`.
+# One luaserv under test: its folder, its ports, its life. Nothing here knows Test::More; the caller asks
+# `problems`.
 
 use v5.36;
 use File::Path qw(make_path remove_tree);
 use JSON::PP ();
 use Test::Luaserv::Client;
 use Test::Luaserv::Load;
-use Test::Luaserv::Util qw(repo_root server_binary seconds now wait_for slurp spew claim_port exec_child reap run_command
-	descendants alive);
+use Test::Luaserv::Util qw(repo_root server_binary seconds now wait_for slurp spew claim_port exec_child reap
+	run_command descendants alive);
 
 my %running; # pid → server, of this process
 my $owner = $$;
@@ -67,10 +68,11 @@ sub write_files ($self, $files) {
 	return;
 }
 
-# ---- start and stop ------------------------------------------------------------------------------------------------------
+# ---- start and stop ------------------------------------------------------------------------------
 
 sub options ($self, %settings) {
-	my %all = (%defaults, mode => $self->{mode}, log_file => $self->log_path, pid_file => $self->pid_path, %settings);
+	my %all = (%defaults, mode => $self->{mode}, log_file => $self->log_path, pid_file => $self->pid_path,
+		%settings);
 	return map { ('-o', $self->expand("$_=$all{$_}")) } grep { defined $all{$_} } sort keys %all;
 }
 
@@ -87,17 +89,22 @@ sub environment ($self, %more) {
 	);
 }
 
-# start(app => text, files => {…}, settings => {…}, args => […], env => {…}). True when the server says that it is ready.
+# start(app => text, files => {…}, settings => {…}, args => […], env => {…})
+# True when the server says that it is ready.
 sub start ($self, %o) {
 	$self->write_files($o{files}) if $o{files};
 	$self->write_app($o{app}) if defined $o{app};
 	$self->{settings} = $o{settings} || {};
 	pipe my $from, my $to or die "pipe: $!\n";
 	$self->{pid} = exec_child(
-		argv => [ server_binary(), '-s', $self->app_path, $self->options(%{ $self->{settings} }), @{ $o{args} || [] },
-			'--ready-fd', fileno $to ],
-		env => { $self->environment(%{ $o{env} || {} }) }, cwd => $self->{root}, keep => $to,
-		out => "$self->{root}/logs/stdout", err => "$self->{root}/logs/stderr");
+		argv => [ server_binary(), '-s', $self->app_path, $self->options(%{ $self->{settings} }),
+			@{ $o{args} || [] }, '--ready-fd', fileno $to ],
+		env => { $self->environment(%{ $o{env} || {} }) },
+		cwd => $self->{root},
+		keep => $to,
+		out => "$self->{root}/logs/stdout",
+		err => "$self->{root}/logs/stderr",
+	);
 	$running{ $self->{pid} } = $self;
 	close $to;
 	$self->{ready} = $self->read_ready($from);
@@ -162,7 +169,7 @@ END {
 	}
 }
 
-# ---- the command line ----------------------------------------------------------------------------------------------------
+# ---- the command line ----------------------------------------------------------------------------
 
 # (exit code, output, errors) of a command that is told which server is meant.
 sub cli ($self, $command, @args) { return $self->cli_bare($command, '-p', $self->pid_path, @args) }
@@ -188,6 +195,26 @@ sub wait_status ($self, $condition, $limit = 10) {
 	}, $limit);
 }
 
+# Waits until no connection and no handler is left.
+sub wait_idle ($self) {
+	return $self->wait_status(sub { $_->{connections} == 0 && !grep { $_->{coroutines} } @{ $_->{workers} } });
+}
+
+# Waits until that process has been replaced and every worker is ready.
+sub wait_respawn ($self, $old) {
+	return $self->wait_status(sub { !grep { $_->{pid} == $old || $_->{state} ne 'ready' } @{ $_->{workers} } });
+}
+
+# Resident memory of all its processes, in kB.
+sub resident ($self) {
+	my $sum = 0;
+
+	for my $pid ($self->{pid}, descendants($self->{pid})) {
+		$sum += $1 if slurp("/proc/$pid/status") =~ /^VmRSS:\s+(\d+)/m;
+	}
+	return $sum;
+}
+
 sub worker_pids ($self) {
 	my $status = $self->status or return;
 	return map { $_->{pid} } sort { $a->{id} <=> $b->{id} } @{ $status->{workers} };
@@ -200,7 +227,7 @@ sub reload ($self, %o) {
 	return $self->cli('reload');
 }
 
-# ---- what it says --------------------------------------------------------------------------------------------------------
+# ---- what it says --------------------------------------------------------------------------------
 
 sub log ($self) { return substr(slurp($self->log_path), $self->{seen}) }
 
@@ -220,7 +247,7 @@ sub wait_notes ($self, $count, $limit = 10) {
 	return $self->notes;
 }
 
-# ---- talking to it -------------------------------------------------------------------------------------------------------
+# ---- talking to it -------------------------------------------------------------------------------
 
 sub client ($self, %o) {
 	return Test::Luaserv::Client->connect((defined $o{path} ? () : (port => $self->port)), %o);
@@ -230,9 +257,11 @@ sub client ($self, %o) {
 sub get ($self, $target = '/', %o) { return $self->client(%o)->get($target, close => 1, %o) }
 
 # load(conns, target => '/', seconds => N): a load generator that runs until its stop().
-sub load ($self, $conns = 10, %o) { return Test::Luaserv::Load->start(port => $self->port, conns => $conns, %o) }
+sub load ($self, $conns = 10, %o) {
+	return Test::Luaserv::Load->start(port => $self->port, conns => $conns, %o);
+}
 
-# ---- verdict -------------------------------------------------------------------------------------------------------------
+# ---- verdict -------------------------------------------------------------------------------------
 
 # Tells that deaths which match are the test's doing.
 sub expect_crash ($self, $pattern = qr/SIG(?:KILL|ABRT)/) {
@@ -240,7 +269,13 @@ sub expect_crash ($self, $pattern = qr/SIG(?:KILL|ABRT)/) {
 	return $self;
 }
 
-# What no test may show: a sanitizer's report, a failed assertion, a process that died by a signal, a bad exit.
+my $alarming = qr/
+	[Aa]ssertion\ .*failed | runtime\ error:\  | stack\ smashing
+	| \bdied\ by\ SIG\w+ | \bSIG(?:SEGV|BUS|ILL|FPE)\b
+/x;
+
+# What no test may show: a sanitizer's report, a failed assertion, a process that died by a signal, a bad
+# exit.
 sub problems ($self) {
 	my @found = @{ $self->{trouble} || [] };
 	my @expected = @{ $self->{expected} || [] };
@@ -249,7 +284,7 @@ sub problems ($self) {
 		push @found, "A sanitizer reports:\n" . substr slurp($file), 0, 4000;
 	}
 	for my $line (split /\n/, slurp("$self->{root}/logs/stderr") . $self->log) {
-		next if $line !~ /Assertion .*failed|assertion failed|runtime error: |\bdied by SIG\w+|\bSIG(?:SEGV|BUS|ILL|FPE)\b|stack smashing/;
+		next if $line !~ $alarming;
 		push @found, $line if !grep { $line =~ $_ } @expected;
 	}
 	my $code = $self->{exit_code} // 0;

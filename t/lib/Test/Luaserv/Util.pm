@@ -23,8 +23,8 @@ my $root = abs_path(dirname(__FILE__) . '/../../../..');
 
 sub repo_root { return $root }
 sub build_name { return $ENV{LUASERV_TEST_BUILD} || 'release' }
-sub build_dir { return "$root/build/" . build_name() }
-sub server_binary { return $ENV{LUASERV_BIN} || build_dir() . '/bin/luaserv' }
+sub server_binary { return $ENV{LUASERV_BIN} || "$root/build/" . build_name() . '/bin/luaserv' }
+sub build_dir { return dirname(dirname(server_binary())) }
 sub test_modes { return split /[\s,]+/, ($ENV{LUASERV_TEST_MATRIX} || 'process,base') }
 
 # Deadlines are written for a release build on a busy machine; sanitizers get more.
@@ -73,12 +73,12 @@ sub unescape ($text) {
 	return $text =~ s{\\(?:x([0-9a-fA-F]{2})|([rnt0\\]))}{defined $1 ? chr hex $1 : $escapes{$2}}ger;
 }
 
-# ---- ports -------------------------------------------------------------------------------------------------------------
+# ---- ports ---------------------------------------------------------------------------------------
 
 my %claimed;
 
-# A port that nobody listens on, below the kernel's ephemeral range. The lock keeps other test processes off it for
-# as long as this one lives.
+# A port that nobody listens on, below the kernel's ephemeral range. The lock keeps other test processes off
+# it for as long as this one lives.
 sub claim_port {
 	my $locks = File::Spec->tmpdir . '/luaserv-test-ports';
 
@@ -100,9 +100,10 @@ sub port_is_free ($port) {
 	return bind($probe, pack_sockaddr_in($port, INADDR_LOOPBACK)) && listen($probe, 1);
 }
 
-# ---- processes ---------------------------------------------------------------------------------------------------------
+# ---- processes -----------------------------------------------------------------------------------
 
-# Starts a program. `out` and `err` are files, `keep` a handle it inherits, `env` is laid over a clean environment.
+# Starts a program. `out` and `err` are files, `keep` is a handle that it inherits, `env` is laid over a clean
+# environment.
 sub exec_child (%o) {
 	my $pid = fork // die "fork: $!\n";
 	return $pid if $pid;
@@ -124,7 +125,7 @@ sub exec_child (%o) {
 	POSIX::_exit(127);
 }
 
-# Waits for a child of ours. Its status as a shell would tell it (128 + signal), or nothing if it does not end.
+# Waits for a child of ours. Its status as a shell would tell it (128 + signal); nothing if it does not end.
 sub reap ($pid, $limit) {
 	my $status;
 

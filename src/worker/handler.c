@@ -6,7 +6,7 @@
 
 #include <errno.h>
 
-bool events_begin(struct worker *w, int handler, const char *event, uint64_t fd, struct event_call *out)
+bool handler_begin(struct worker *w, int handler, const char *event, uint64_t fd, struct handler_call *out)
 {
 	out->task = NULL;
 	out->L = w->L;
@@ -29,19 +29,26 @@ bool events_begin(struct worker *w, int handler, const char *event, uint64_t fd,
 	return true;
 }
 
-/* Without coroutines the same end is told through a task that is only a record. */
-static void run_plain(struct worker *w, const struct event_call *call, int nargs,
+/* Without coroutines the same end is told through a task that is only a record; what was raised stands on the stack. */
+static void run_plain(struct worker *w, const struct handler_call *call, int nargs,
 		      void (*on_done)(struct task *t, int status), void *ctx)
 {
 	struct task record = { .L = w->L, .sched = w->sched, .ctx = ctx, .event = call->event, .fd = call->fd };
+	struct err *outer = w->capture;
+	struct err err = { 0 };
 	int top = lua_gettop(w->L) - nargs - 1;
+
+	w->capture = &err;
+
 	int status = sched_call_plain(w->sched, w->L, nargs, call->event, call->fd);
 
+	w->capture = outer;
+	lua_pushstring(w->L, err.text);
 	on_done(&record, status);
 	lua_settop(w->L, top);
 }
 
-void events_run(struct worker *w, struct event_call *call, int nargs, void (*on_done)(struct task *t, int status), void *ctx)
+void handler_run(struct worker *w, struct handler_call *call, int nargs, void (*on_done)(struct task *t, int status), void *ctx)
 {
 	if (!call->task) {
 		run_plain(w, call, nargs, on_done, ctx);
@@ -52,21 +59,26 @@ void events_run(struct worker *w, struct event_call *call, int nargs, void (*on_
 	sched_start(call->task, nargs);
 }
 
-void events_log_error(struct worker *w, const struct task *t, const char *about)
+const char *handler_error_text(const struct task *t)
 {
 	const char *text = lua_tostring(t->L, -1);
 
+	return text ? text : "?";
+}
+
+void handler_log_error(struct worker *w, const struct task *t, const char *text, const char *about)
+{
 	board_add(&w->o.board->errors, 1);
 	if (about)
 		log_error("the %s handler failed, fd %llu, %s: %s", t->event, (unsigned long long)t->fd, about,
-			  text ? text : "?");
+			  text);
 	else if (t->fd)
-		log_error("the %s handler failed, fd %llu: %s", t->event, (unsigned long long)t->fd, text ? text : "?");
+		log_error("the %s handler failed, fd %llu: %s", t->event, (unsigned long long)t->fd, text);
 	else
-		log_error("the %s handler failed: %s", t->event, text ? text : "?");
+		log_error("the %s handler failed: %s", t->event, text);
 }
 
-void events_push_server(struct worker *w, lua_State *L)
+void handler_push_server(struct worker *w, lua_State *L)
 {
 	lua_rawgeti(L, LUA_REGISTRYINDEX, w->app->server_ref);
 }
@@ -86,7 +98,7 @@ static int on_bye(struct worker *w)
 	return 0;
 }
 
-int events_on_frame(void *ctx, const struct frame *f, struct str payload)
+int handler_on_frame(void *ctx, const struct frame *f, struct str payload)
 {
 	struct worker *w = ctx;
 
@@ -105,6 +117,9 @@ int events_on_frame(void *ctx, const struct frame *f, struct str payload)
 		return 0;
 	case FRAME_CLOSED:
 		return session_on_closed(w, f, payload);
+	case FRAME_SHUT:
+		session_on_shut(w, f);
+		return 0;
 	case FRAME_ACK:
 		return on_ack(w, f);
 	case FRAME_BYE:

@@ -1,0 +1,258 @@
+#include "role/run_worker.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "role/engine.h"
+#include "role/lifeline.h"
+#include "super/control.h"
+#include "sys/fd.h"
+#include "sys/proc.h"
+#include "sys/sig.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { REACTORS_MAX = 255 };
+
+struct worker_role {
+	struct loop loop;
+	struct control control;
+	struct watch signals;
+	struct release *release;
+	struct engine_opts setup;
+	struct engine *engine;
+	int bells[REACTORS_MAX];
+	unsigned n_bells;
+	int listeners[SETTINGS_PORTS_MAX];
+	unsigned n_listeners; /* that came; setup.n_listeners are expected */
+	bool loaded;
+	int code;
+};
+
+/* Not loaded yet: nothing would be lost. */
+static void leave(struct worker_role *w, int code)
+{
+	w->code = code;
+	loop_stop(&w->loop);
+}
+
+static void fail(struct worker_role *w, const char *text)
+{
+	control_say_text(&w->control, CTL_FAILED, text);
+	leave(w, 1);
+}
+
+/* ---- what the engine tells -------------------------------------------------------------------------------------------- */
+
+static void on_loaded(void *ctx, const struct err *err)
+{
+	struct worker_role *w = ctx;
+
+	if (err->code) {
+		fail(w, err->text);
+		return;
+	}
+	w->loaded = true;
+	control_say(&w->control, CTL_READY, 0, 0);
+}
+
+static void on_retire(void *ctx)
+{
+	struct worker_role *w = ctx;
+
+	control_say(&w->control, CTL_RETIRE, 0, 0);
+}
+
+static void on_stopped(void *ctx)
+{
+	leave(ctx, 0);
+}
+
+/* ---- set-up ------------------------------------------------------------------------------------------------------------- */
+
+static int take_setup(struct worker_role *w, struct ctl_msg *m)
+{
+	struct engine_opts *o = &w->setup;
+	struct err err = { 0 };
+
+	if (w->release || m->value > REACTORS_MAX || m->extra > SETTINGS_PORTS_MAX || m->n_fds != (m->value ? 6 : 5))
+		return -EPROTO;
+	w->release = release_new(ctl_take_fd(m, 0), ctl_take_fd(m, 1), &err);
+	if (!w->release) {
+		fail(w, err.text);
+		return err.code;
+	}
+	log_identity("worker", (int)m->slot);
+	log_set_level((enum log_level)w->release->settings.log_level);
+	sig_install_crash_printer("worker", (int)m->slot);
+	o->slot = m->slot;
+	o->generation = m->generation;
+	o->reactors = (unsigned)m->value;
+	o->n_listeners = (unsigned)m->extra;
+	o->chan = (struct chan_fds){ ctl_take_fd(m, 2), ctl_take_fd(m, 3), ctl_take_fd(m, 4) };
+	o->shared_fd = m->value ? ctl_take_fd(m, 5) : -1;
+	return 0;
+}
+
+static int take_fds(struct ctl_msg *m, int *to, unsigned *n, unsigned max)
+{
+	if (m->value != *n || *n + (unsigned)m->n_fds > max)
+		return -EPROTO;
+	for (int i = 0; i < m->n_fds; i++)
+		to[(*n)++] = ctl_take_fd(m, i);
+	return 0;
+}
+
+static int load(struct worker_role *w, struct ctl_msg *m)
+{
+	struct engine_opts *o = &w->setup;
+	struct err err = { 0 };
+
+	if (!w->release || w->engine || w->n_bells != o->reactors || w->n_listeners != o->n_listeners)
+		return -EPROTO;
+	o->loop = &w->loop;
+	o->release = w->release;
+	o->selftest = m->value == 1;
+	o->master_pid = (pid_t)(m->extra >> 32);
+	o->manager_pid = (pid_t)(m->extra & 0xffffffff);
+	o->bells = w->bells;
+	o->listeners = w->listeners;
+	o->access_log = m->n_fds ? ctl_take_fd(m, 0) : -1;
+	o->on_loaded = on_loaded;
+	o->on_retire = on_retire;
+	o->on_stopped = on_stopped;
+	o->ctx = w;
+	w->engine = engine_new(o, &err);
+	if (w->engine)
+		engine_load(w->engine);
+	else
+		fail(w, err.text);
+	return 0;
+}
+
+/* ---- what it is told ------------------------------------------------------------------------------------------------------ */
+
+static void start(struct worker_role *w)
+{
+	struct err err = { 0 };
+
+	if (w->loaded && engine_start(w->engine, &err) < 0)
+		fail(w, err.text);
+}
+
+static void stop(struct worker_role *w, uint64_t wait_ms, bool now)
+{
+	if (w->loaded)
+		engine_stop(w->engine, wait_ms, now);
+	else
+		leave(w, 0);
+}
+
+static void reopen(struct worker_role *w, struct ctl_msg *m)
+{
+	/* Lines, prints and the crash printer all go to 1 and 2. */
+	if (dup2(m->fds[0], STDOUT_FILENO) < 0 || dup2(m->fds[0], STDERR_FILENO) < 0)
+		log_error("the log cannot be reopened: %s", strerror(errno));
+	if (m->n_fds == 2 && w->engine)
+		engine_access_log(w->engine, ctl_take_fd(m, 1));
+}
+
+static void on_msg(struct control *c, struct ctl_msg *m)
+{
+	struct worker_role *w = LS_CONTAINER_OF(c, struct worker_role, control);
+	int r = 0;
+
+	switch (m->type) {
+	case CTL_SETUP:
+		r = take_setup(w, m);
+		break;
+	case CTL_BELLS:
+		r = take_fds(m, w->bells, &w->n_bells, w->setup.reactors);
+		break;
+	case CTL_LISTENERS:
+		r = take_fds(m, w->listeners, &w->n_listeners, w->setup.n_listeners);
+		break;
+	case CTL_LOAD:
+		r = load(w, m);
+		break;
+	case CTL_START:
+		start(w);
+		break;
+	case CTL_STOP:
+		stop(w, m->value, m->extra == 1);
+		break;
+	case CTL_REOPEN:
+		reopen(w, m);
+		break;
+	default:
+		r = -EPROTO;
+		break;
+	}
+	if (r == -EPROTO)
+		fail(w, "the control message does not fit here");
+}
+
+/* Everybody above has gone: finish at once. */
+static void on_end(struct control *c, int why LS_UNUSED)
+{
+	stop(LS_CONTAINER_OF(c, struct worker_role, control), 0, true);
+}
+
+static void on_signal(struct watch *watch, int events LS_UNUSED)
+{
+	struct worker_role *w = LS_CONTAINER_OF(watch, struct worker_role, signals);
+
+	/* A terminal's Ctrl-C reaches us too, and is the master's business; an operator's SIGTERM replaces this worker. */
+	for (int sig; (sig = sig_next(watch->fd, NULL)) != 0;)
+		if (sig == SIGTERM && w->loaded)
+			on_retire(w);
+}
+
+static int open_all(struct worker_role *w, int control)
+{
+	static const int signals[] = { SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, 0 };
+	int r = lifeline_start(control);
+	int fd = r < 0 ? r : sig_open(signals);
+
+	if (fd < 0)
+		return fd;
+	r = loop_init(&w->loop);
+	if (r == 0)
+		r = watch_open(&w->signals, &w->loop, fd, on_signal);
+	if (r < 0)
+		return r;
+	watch_set(&w->signals, WATCH_READ);
+	w->control.peer = CTL_ROLE_SUPER;
+	w->control.on_msg = on_msg;
+	w->control.on_end = on_end;
+	return control_open(&w->control, &w->loop, control);
+}
+
+int run_worker(int control)
+{
+	struct worker_role *w = xzalloc(sizeof *w);
+	int r, code;
+
+	log_identity("worker", -1);
+	fd_raise_limit();
+	r = open_all(w, control);
+	if (r < 0) {
+		log_error("a worker cannot start: %s", strerror(-r));
+		return 1;
+	}
+	control_say_text(&w->control, CTL_HELLO, ctl_build_id());
+	loop_run(&w->loop);
+
+	code = w->code;
+	engine_free(w->engine);
+	release_unref(w->release);
+	/* The control socket stays open until the very end: its end of file means that this process is gone. */
+	watch_close(&w->signals, NULL);
+	watch_release(&w->control.watch, NULL);
+	loop_fini(&w->loop);
+	free(w);
+	return code;
+}

@@ -1,0 +1,26 @@
+/* Head images of a worker: what passes the check is in bounds and leaves as one head, or is refused whole. */
+#include "fuzz.h"
+#include "proto/http_out.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct http_out o = { .length = size, .server = true };
+	struct chain out = { 0 };
+	struct http_view v;
+	struct iovec iov;
+	size_t len;
+	char *copy = fuzz_copy(&(struct str){ (const char *)data, size }, 1, &len);
+
+	if (len >= sizeof(uint32_t))
+		memcpy(copy, &(uint32_t){ (uint32_t)len }, sizeof(uint32_t)); /* struct http_head.size */
+	if (http_head_check(str_make(copy, len), &v) == 0 && http_out_head(&out, &v, &o) == 0) {
+		fuzz_check(chain_iov(&out, &iov, 1) == 1 && out.bytes == iov.iov_len);
+		/* Nobody but us ends the head. */
+		fuzz_check(memmem(iov.iov_base, iov.iov_len, "\r\n\r\n", 4) == (char *)iov.iov_base + iov.iov_len - 4);
+	} else {
+		fuzz_check(chain_empty(&out));
+	}
+	chain_clear(&out);
+	free(copy);
+	return 0;
+}
