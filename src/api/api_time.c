@@ -32,8 +32,8 @@ struct lua_timer {
 
 /* The timers of one state; its userdata. */
 struct lua_timer_set {
-	struct sched *sched;
-	lua_State *L; /* where plain calls run and references are released: the main coroutine */
+	struct loop *loop;
+	lua_State *L; /* where plain calls run and references are released; a coroutine of its own */
 	struct map by_id;
 	uint64_t last_id;
 	struct log_every crowded;
@@ -44,12 +44,17 @@ static struct lua_timer_set *set_of(lua_State *L)
 	return state_of(L)->slots[STATE_TIMERS];
 }
 
-static void end(struct lua_timer *t, lua_State *L)
+static void release(struct lua_timer *t, lua_State *L)
 {
-	timer_del(sched_loop(t->set->sched), &t->timer);
-	map_del(&t->set->by_id, t->id);
+	timer_del(t->set->loop, &t->timer);
 	luaL_unref(L, LUA_REGISTRYINDEX, t->call_ref);
 	free(t);
+}
+
+static void end(struct lua_timer *t, lua_State *L)
+{
+	map_del(&t->set->by_id, t->id);
+	release(t, L);
 }
 
 /* ---- firing -------------------------------------------------------------------------------------------------------- */
@@ -77,30 +82,28 @@ static int push_call(const struct lua_timer *t, lua_State *L)
 
 static void retry_later(struct lua_timer *t)
 {
-	struct loop *loop = sched_loop(t->set->sched);
 	uint64_t swallowed;
 
 	if (log_every_due(&t->set->crowded, 10000, &swallowed))
 		log_warn("max_coroutine is reached; timers wait until coroutines end");
-	timer_set(loop, &t->timer, RETRY_MS);
+	timer_set(t->set->loop, &t->timer, RETRY_MS);
 }
 
 /* Beats that were missed are skipped, and the next one is where it would have been. */
 static void set_next_beat(struct lua_timer *t)
 {
-	struct loop *loop = sched_loop(t->set->sched);
-	uint64_t now = loop_now(loop);
+	uint64_t now = loop_now(t->set->loop);
 
 	t->due_ms += t->period_ms;
 	if (t->due_ms <= now)
 		t->due_ms += (now - t->due_ms) / t->period_ms * t->period_ms + t->period_ms;
-	timer_set(loop, &t->timer, t->due_ms - now);
+	timer_set(t->set->loop, &t->timer, t->due_ms - now);
 }
 
 static void fire(struct timer *timer)
 {
 	struct lua_timer *t = LS_CONTAINER_OF(timer, struct lua_timer, timer);
-	struct sched *s = t->set->sched;
+	struct sched *s = sched_of(t->set->L);
 	bool plain = sched_is_plain(s);
 	struct task *task = plain ? NULL : sched_task(s);
 	lua_State *L = plain ? t->set->L : NULL;
@@ -133,10 +136,9 @@ static struct lua_timer_set *usable_set(lua_State *L, const char *what)
 {
 	struct lua_timer_set *set = set_of(L);
 
-	if (!set->sched)
-		set->sched = sched_of(L);
-	if (!set->sched)
+	if (!sched_of(L))
 		state_error(L, "luaserv.%s needs an event loop, and this process has none", what);
+	set->loop = sched_loop(sched_of(L));
 	return set;
 }
 
@@ -166,12 +168,12 @@ static int start(lua_State *L, const char *what, double least_ms, bool repeats)
 	t->set = set;
 	t->id = ++set->last_id;
 	t->period_ms = repeats ? (uint64_t)ms : 0;
-	t->due_ms = loop_now(sched_loop(set->sched)) + (uint64_t)ms;
+	t->due_ms = loop_now(set->loop) + (uint64_t)ms;
 	t->nargs = nargs;
 	t->call_ref = call_ref;
 	timer_init(&t->timer, fire);
 	map_put(&set->by_id, t->id, t);
-	timer_set(sched_loop(set->sched), &t->timer, (uint64_t)ms);
+	timer_set(set->loop, &t->timer, (uint64_t)ms);
 	lua_pushnumber(L, (lua_Number)t->id);
 	return 1;
 }
@@ -189,7 +191,7 @@ static int time_tick(lua_State *L)
 static int time_clear(lua_State *L)
 {
 	lua_Number id = lua_tonumber(L, 1);
-	struct lua_timer *t = id >= 1 ? map_get(&set_of(L)->by_id, (uint64_t)id) : NULL;
+	struct lua_timer *t = id >= 1 && id < 0x1p53 ? map_get(&set_of(L)->by_id, (uint64_t)id) : NULL;
 
 	if (t)
 		end(t, L);
@@ -237,17 +239,15 @@ static const struct bind_row functions[] = {
 void api_time_clear_all(lua_State *L)
 {
 	struct lua_timer_set *set = set_of(L);
+	const struct map_entry *e;
+	size_t cursor = 0;
 
 	if (!set)
 		return;
-	for (size_t cursor = 0;;) {
-		const struct map_entry *e = map_next(&set->by_id, &cursor);
-
-		if (!e)
-			break;
-		end(e->value, L);
-		cursor = 0; /* deleting moves entries */
-	}
+	while ((e = map_next(&set->by_id, &cursor)))
+		release(e->value, L);
+	map_fini(&set->by_id);
+	map_init(&set->by_id);
 }
 
 unsigned api_time_count(lua_State *L)
@@ -261,6 +261,7 @@ static int collect(lua_State *L)
 
 	api_time_clear_all(L);
 	map_fini(&set->by_id);
+	state_of(L)->slots[STATE_TIMERS] = NULL;
 	return 0;
 }
 

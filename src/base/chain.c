@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <unistd.h>
 
-enum segment_kind { SEGMENT_MEMORY, SEGMENT_BORROWED, SEGMENT_FILE };
+enum segment_kind { SEGMENT_MEMORY, SEGMENT_BORROWED, SEGMENT_LENT, SEGMENT_FILE };
 
 /* Invariant: the first segment is never empty, so an empty chain holds none.  Later memory segments may be
  * empty after chain_commit(). */
@@ -110,7 +110,7 @@ static void free_segment(struct chain_segment *s)
 	pool_put(&headers, s);
 	if (copy.kind == SEGMENT_FILE)
 		close(copy.file.fd);
-	else if (copy.borrowed.release)
+	else if (copy.kind == SEGMENT_BORROWED && copy.borrowed.release)
 		copy.borrowed.release(copy.borrowed.arg);
 }
 
@@ -220,6 +220,46 @@ int chain_append_borrowed(struct chain *c, struct str bytes, void (*release)(voi
 	return 0;
 }
 
+int chain_append_lent(struct chain *c, struct str bytes)
+{
+	struct chain_segment *s = bytes.len ? new_header(SEGMENT_LENT, bytes.len) : NULL;
+
+	if (!s)
+		return bytes.len ? -ENOMEM : 0;
+	s->borrowed.at = bytes.p;
+	link_last(c, s, s);
+	c->bytes += bytes.len;
+	return 0;
+}
+
+/* Puts copies in the place of the segment behind `*at`. */
+static int keep_segment(struct chain *c, struct chain_segment **at)
+{
+	struct chain_segment *s = *at;
+	struct chain copies;
+	int r = copy_to_segments(str_make(s->borrowed.at, (size_t)s->len), 1, &copies);
+
+	if (r < 0)
+		return r;
+	copies.last->next = s->next;
+	*at = copies.first;
+	if (c->last == s)
+		c->last = copies.last;
+	free_segment(s);
+	return 0;
+}
+
+int chain_keep(struct chain *c)
+{
+	for (struct chain_segment **at = &c->first; *at; at = &(*at)->next) {
+		int r = (*at)->kind == SEGMENT_LENT ? keep_segment(c, at) : 0;
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 int chain_append_file(struct chain *c, int fd, uint64_t off, uint64_t len)
 {
 	struct chain_segment *s = len ? new_header(SEGMENT_FILE, len) : NULL;
@@ -276,7 +316,7 @@ static void advance(struct chain_segment *s, uint64_t n)
 	s->len -= n;
 	if (s->kind == SEGMENT_MEMORY)
 		s->memory.at += n;
-	else if (s->kind == SEGMENT_BORROWED)
+	else if (s->kind == SEGMENT_BORROWED || s->kind == SEGMENT_LENT)
 		s->borrowed.at += n;
 	else
 		s->file.off += n;

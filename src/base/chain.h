@@ -40,6 +40,11 @@ void chain_commit(struct chain *c, size_t reserved, size_t len);
  * is cleared. */
 int chain_append_borrowed(struct chain *c, struct str bytes, void (*release)(void *arg), void *arg);
 
+/* Adds bytes that are the caller's only until it calls chain_keep(), which it does before they change. */
+int chain_append_lent(struct chain *c, struct str bytes);
+/* Copies what is left of lent bytes.  -ENOMEM: the chain is as before, and the caller must clear it. */
+int chain_keep(struct chain *c);
+
 /* Adds `len` bytes of `fd` from `off`; the chain owns the descriptor from here, also on failure. */
 int chain_append_file(struct chain *c, int fd, uint64_t off, uint64_t len);
 

@@ -9,7 +9,7 @@
 
 /* A queue is a list of chunks; each frame lies whole in one chunk, header first, aligned to the header. */
 
-enum { CHUNK_SIZE = 64 * 1024 - 64, DRAIN_FRAMES = 1024, DRAIN_BYTES = 4 << 20, PIECE_MAX = 256 * 1024 };
+enum { CHUNK_SIZE = 128 * 1024 - 64, SPARES_MAX = 4, DRAIN_FRAMES = 1024, DRAIN_BYTES = 4 << 20, PIECE_MAX = 120 * 1024 };
 
 struct chunk {
 	struct list link;
@@ -21,7 +21,8 @@ struct chunk {
 
 struct queue {
 	struct list chunks;
-	struct chunk *spare; /* one emptied chunk of the usual size */
+	struct list spares;  /* emptied chunks of the usual size */
+	unsigned n_spares;
 	uint64_t bytes;
 };
 
@@ -39,10 +40,12 @@ static struct link_local *self(const struct link *l)
 
 static struct chunk *add_chunk(struct queue *q, size_t size)
 {
-	struct chunk *c = q->spare;
+	struct list *spare = size <= CHUNK_SIZE ? list_shift(&q->spares) : NULL;
+	struct chunk *c;
 
-	if (c && c->cap >= size) {
-		q->spare = NULL;
+	if (spare) {
+		c = LS_CONTAINER_OF(spare, struct chunk, link);
+		q->n_spares--;
 	} else {
 		size_t cap = LS_MAX(size, (size_t)CHUNK_SIZE);
 
@@ -60,10 +63,12 @@ static struct chunk *add_chunk(struct queue *q, size_t size)
 static void drop_chunk(struct queue *q, struct chunk *c)
 {
 	list_del(&c->link);
-	if (!q->spare && c->cap == CHUNK_SIZE)
-		q->spare = c;
-	else
+	if (c->cap != CHUNK_SIZE || q->n_spares == SPARES_MAX) {
 		free(c);
+		return;
+	}
+	list_append(q->spares.next, &c->link); /* in front: the one used last is in the caches */
+	q->n_spares++;
 }
 
 static char *reserve(struct queue *q, size_t size)
@@ -178,7 +183,8 @@ static void local_close(struct link *base)
 		l->peer->peer = NULL;
 	for (struct list *it; (it = list_shift(&l->in.chunks));)
 		free(LS_CONTAINER_OF(it, struct chunk, link));
-	free(l->in.spare);
+	for (struct list *it; (it = list_shift(&l->in.spares));)
+		free(LS_CONTAINER_OF(it, struct chunk, link));
 	free(l);
 }
 
@@ -202,6 +208,7 @@ static struct link_local *new_end(const struct link_local_opts *o)
 	if (l->o.drain_bytes == 0)
 		l->o.drain_bytes = DRAIN_BYTES;
 	list_init(&l->in.chunks);
+	list_init(&l->in.spares);
 	return l;
 }
 

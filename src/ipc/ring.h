@@ -47,10 +47,10 @@ struct ring_rx {
 	uint64_t next;       /* end of the frame on loan */
 };
 
-/* The longest payload of one frame. */
+/* The longest payload of one frame: with a pad before it that is nearly as long, it still fits. */
 static inline uint32_t ring_payload_max(uint32_t cap)
 {
-	return cap / 4;
+	return cap / 8 * 3;
 }
 
 /* Takes room for the frame and copies its header; the caller fills f->len bytes before it publishes.  NULL: no room now,

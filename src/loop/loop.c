@@ -1,5 +1,7 @@
 #include "loop/loop.h"
 
+enum { HOOK_ROUNDS = 8 };
+
 static void do_nothing(uv_idle_t *idle LS_UNUSED)
 {
 	/* An active idle handle makes libuv poll without sleeping; that is all it is for. */
@@ -27,9 +29,8 @@ static void set_alarm(struct loop *l)
 		uv_timer_start(&l->alarm, on_alarm, due > loop_now(l) ? due - loop_now(l) : 0, 0);
 }
 
-static void before_sleep(uv_prepare_t *prepare)
+static bool run_hooks(struct loop *l)
 {
-	struct loop *l = prepare->data;
 	bool more = false;
 
 	LS_LIST_EACH_SAFE(it, after, &l->hooks) {
@@ -38,6 +39,18 @@ static void before_sleep(uv_prepare_t *prepare)
 		if (hook->before_sleep && hook->before_sleep(hook->ctx))
 			more = true;
 	}
+	return more;
+}
+
+static void before_sleep(uv_prepare_t *prepare)
+{
+	struct loop *l = prepare->data;
+	bool more = true;
+
+	/* Hooks give each other work (worker and reactor in base mode); a few rounds of that are cheaper than asking the
+	 * kernel in between. */
+	for (int round = 0; round < HOOK_ROUNDS && more && !l->stopping; round++)
+		more = run_hooks(l);
 	set_alarm(l);
 	if (more)
 		uv_idle_start(&l->idle, do_nothing);

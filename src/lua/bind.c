@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -138,7 +137,7 @@ static bool is_integer(lua_State *L, int index)
 {
 	lua_Number n = lua_tonumber(L, index);
 
-	return n >= -0x1p53 && n <= 0x1p53 && n == floor(n);
+	return n >= -0x1p53 && n <= 0x1p53 && n == (lua_Number)(int64_t)n;
 }
 
 /* What the type alone does not tell. */
@@ -229,24 +228,28 @@ void bind_functions(lua_State *L, const char *module, const struct bind_row *row
 
 /* ---- objects ------------------------------------------------------------------------------------------------------- */
 
-/* Upvalues: the methods' table, and (in C only) the kind by the handle itself. */
-static int index_handle(lua_State *L)
+/* (handle, key) -> field; the method was looked for before. */
+static int index_field(lua_State *L)
 {
 	struct bind_handle *h = lua_touserdata(L, 1);
+	size_t len;
+	const char *key;
 
-	lua_pushvalue(L, 2);
-	lua_rawget(L, lua_upvalueindex(1));
-	if (!lua_isnil(L, -1) || lua_type(L, 2) != LUA_TSTRING)
-		return 1;
 	if (!h->object)
 		return state_error(L, "%s is finished", h->kind->name);
-	lua_pop(L, 1);
-
-	size_t len;
-	const char *key = lua_tolstring(L, 2, &len);
-
+	if (lua_type(L, 2) != LUA_TSTRING)
+		return 0;
+	key = lua_tolstring(L, 2, &len);
 	return h->kind->index(L, h->object, key, len);
 }
+
+/* In Lua, since compiled code finds a method so for next to nothing. */
+static const char index_chunk[] = "local methods, index_field = ...\n"
+				  "return function(handle, key)\n"
+				  "\tlocal method = methods[key]\n"
+				  "\tif method ~= nil then return method end\n"
+				  "\treturn index_field(handle, key)\n"
+				  "end";
 
 static int assign_handle(lua_State *L)
 {
@@ -286,8 +289,10 @@ static void push_metatable(lua_State *L, const struct bind_kind *kind)
 {
 	lua_createtable(L, 0, 6);
 	push_table(L, kind->methods, kind->name, kind);
-	if (kind->index)
-		lua_pushcclosure(L, index_handle, 1);
+	if (kind->index) {
+		lua_pushcfunction(L, index_field);
+		run_chunk(L, index_chunk, 2);
+	}
 	lua_setfield(L, -2, "__index");
 	lua_pushcfunction(L, assign_handle);
 	lua_setfield(L, -2, "__newindex");

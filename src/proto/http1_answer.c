@@ -74,7 +74,7 @@ static int put_body(struct proto_conn *pc, struct stream *s, struct str bytes, b
 		return -EBADMSG;
 	if (!s->head_only) {
 		if (bytes.len)
-			r = s->chunked ? put_chunk(out, bytes) : chain_append(out, bytes);
+			r = s->chunked ? put_chunk(out, bytes) : proto_append(pc, out, bytes);
 		if (r == 0 && s->chunked && end)
 			r = chain_append(out, LS_STR("0\r\n\r\n"));
 		if (r < 0)

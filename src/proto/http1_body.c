@@ -77,7 +77,7 @@ static ssize_t input_chunked(struct proto_conn *pc, struct str in)
 		return 0;
 	}
 	/* What the chunk promises counts. */
-	if (data.len + next.left > http1_body_limit(pc->port) - st->body_taken) {
+	if (data.len && data.len + next.left > http1_body_limit(pc->port) - st->body_taken) {
 		http1_order_fail(pc, st->reading, 413, CLOSE_TOO_LARGE, true);
 		return 0;
 	}

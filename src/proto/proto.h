@@ -52,6 +52,7 @@ struct proto_conn {
 	bool close_when_sent;  /* close (lingering) once `out` has left */
 	bool paused;           /* the protocol wants no input now; output() clears it when a stream ends */
 	bool draining;         /* the server stops: answer Connection: close, take no further request after this one */
+	bool lend;             /* output() may append its payload to `out` as lent: the caller writes or keeps it at once */
 	bool aborted;          /* the peer broke the rules: what is unread is thrown away */
 	uint16_t close_reason; /* enum close_reason, set with close_when_sent */
 	uint32_t next_stream;
@@ -128,6 +129,8 @@ void proto_trim(void);
 
 /* ---- for protocols -------------------------------------------------------------------------------------------------- */
 
+/* Appends bytes of a frame to `out` or a stream's pending chain, lent where that is allowed and worth it. */
+int proto_append(struct proto_conn *pc, struct chain *out, struct str bytes);
 /* Output that is the bytes themselves: SEND appends. */
 int proto_output_plain(struct proto_conn *pc, const struct frame *f, struct str payload, struct stream *stream);
 /* eof, timeout, close of protocols without state that needs care: state is freed with free(). */

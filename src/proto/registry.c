@@ -51,11 +51,20 @@ int proto_emit_data(struct proto_conn *pc, struct str message)
 	return pc->sink->emit(pc, &f, &message, 1, NULL);
 }
 
+int proto_append(struct proto_conn *pc, struct chain *out, struct str bytes)
+{
+	enum { WORTH_LENDING = 8192 };
+
+	if (pc->lend && out == &pc->out && bytes.len >= WORTH_LENDING)
+		return chain_append_lent(out, bytes);
+	return chain_append(out, bytes);
+}
+
 int proto_output_plain(struct proto_conn *pc, const struct frame *f, struct str payload, struct stream *stream)
 {
 	if (f->type != FRAME_SEND || stream)
 		return -EBADMSG;
-	return chain_append(&pc->out, payload);
+	return proto_append(pc, &pc->out, payload);
 }
 
 void proto_eof_plain(struct proto_conn *pc, struct str rest)

@@ -42,6 +42,23 @@ static void check_budget(struct conn *c, const struct uplink_gen *gen)
 		cut_hoarder(c);
 }
 
+/* A large payload is written from where the worker put it; only what the socket does not take is copied. */
+static void write_lent(struct conn *c)
+{
+	c->pc.lend = false;
+	if (c->state == CONN_OPEN && !c->write_blocked)
+		conn_flush(c);
+	if (c->state == CONN_OPEN && chain_keep(&c->pc.out) < 0)
+		cut_hoarder(c);
+}
+
+static bool is_large(struct str payload)
+{
+	enum { LARGE = 8192 };
+
+	return payload.len >= LARGE;
+}
+
 static int on_send(struct conn *c, struct uplink_gen *gen, const struct frame *f, struct str payload)
 {
 	if (!c->pc.proto->stateful)
@@ -49,12 +66,20 @@ static int on_send(struct conn *c, struct uplink_gen *gen, const struct frame *f
 	if (c->pc.close_when_sent)
 		return 0;
 
+	c->pc.lend = is_large(payload);
+
 	int r = c->pc.proto->output(&c->pc, f, payload, NULL);
 
-	if (r < 0)
-		return r == -ENOMEM ? (cut_hoarder(c), 0) : r;
 	if (c->worker == gen)
 		c->taken += payload.len;
+	if (c->pc.lend)
+		write_lent(c);
+	if (r == -ENOMEM)
+		cut_hoarder(c);
+	else if (r < 0)
+		return r;
+	if (c->state != CONN_OPEN)
+		return 0;
 	conn_touch(c);
 	check_budget(c, gen);
 	return 0;
@@ -134,15 +159,18 @@ static int on_response(struct conn *c, const struct uplink_gen *gen, const struc
 
 	s->output_bytes += body;
 	c->pc.now_ms = loop_now(gen->reactor->loop);
+	c->pc.lend = f->type != FRAME_RESPONSE_FILE && is_large(payload);
 
 	int r = f->type == FRAME_RESPONSE_FILE ? on_response_file(c, f, payload, s)
 					       : c->pc.proto->output(&c->pc, f, payload, s);
 
+	if (c->pc.lend)
+		write_lent(c);
 	if (r == -ENOMEM) {
 		cut_hoarder(c);
 		return 0;
 	}
-	if (r == 0)
+	if (r == 0 && c->state == CONN_OPEN)
 		conn_touch(c);
 	return r;
 }

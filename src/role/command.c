@@ -2,6 +2,7 @@
 #include "role/master.h"
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "role/fanout.h"
 #include "super/jsonline.h"
 #include "sys/fd.h"
@@ -46,11 +47,7 @@ static void reopen_access_log(struct master *m)
 		log_error("the access log %s cannot be opened again, the old one goes on: %s", path, strerror(errno));
 		return;
 	}
-	old = malloc(sizeof *old);
-	if (!old) {
-		close(fd);
-		return;
-	}
+	old = xalloc(sizeof *old);
 	old->fd = m->access_log;
 	m->access_log = fd;
 	k->o.access_log = fd;

@@ -27,7 +27,6 @@ struct engine {
 	struct chan chan;
 	struct shm shared;
 	struct board_worker *board;
-	struct board_worker *own_board; /* single mode */
 	struct image image;
 	struct worker *worker;
 	struct reactor *reactor;
@@ -237,14 +236,6 @@ static int open_memory(struct engine *e, struct err *err)
 	uint32_t ring_size = (uint32_t)settings_of(e)->ring_size;
 	int r;
 
-	if (e->o.chan.up < 0) {
-		e->own_board = aligned_alloc(64, align_up(sizeof *e->own_board, 64));
-		if (!e->own_board)
-			return err_set(err, -ENOMEM, "there is no memory for the counters");
-		memset(e->own_board, 0, sizeof *e->own_board);
-		e->board = e->own_board;
-		return 0;
-	}
 	r = chan_open_worker(&e->chan, &e->o.chan, e->o.reactors, ring_size, err);
 	if (r < 0)
 		return r;
@@ -326,7 +317,6 @@ void engine_free(struct engine *e)
 	for (unsigned i = 0; i < e->o.n_listeners; i++)
 		fd_close(&e->listeners[i]);
 	fd_close(&e->access_log);
-	free(e->own_board);
 	free(e->listeners);
 	free(e);
 }

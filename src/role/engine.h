@@ -19,7 +19,7 @@ struct engine_opts {
 	pid_t master_pid;
 	pid_t manager_pid;
 	bool selftest;             /* a canary */
-	struct chan_fds chan;      /* the bell is taken; all -1 in single mode */
+	struct chan_fds chan;      /* the bell is taken where there are reactors, the rest lent */
 	int shared_fd;             /* process mode: the reactors' boards */
 	unsigned reactors;         /* 0: it has a reactor of its own */
 	const int *bells;          /* [reactors], lent; outlive the engine */

@@ -1,5 +1,6 @@
-/* The worker processes as the master sees them, whoever supervises them: a manager process (fleet_process.c) or a supervisor in
- * the master itself (fleet_base.c).  The mode is decided when the fleet is made; nobody asks later.
+/* The worker processes as the master sees them, whoever supervises them: a manager process (fleet_process.c), a supervisor in
+ * the master itself (fleet_base.c), or nobody, where the master is the worker (fleet_single.c).  The mode is decided when the
+ * fleet is made; nobody asks later.
  */
 #pragma once
 
@@ -43,3 +44,4 @@ struct fleet {
 /* Fill everything but ops of `base`; it is copied. */
 struct fleet *fleet_process_new(const struct fleet *base);
 struct fleet *fleet_base_new(const struct fleet *base);
+struct fleet *fleet_single_new(const struct fleet *base);

@@ -454,10 +454,16 @@ int keeper_start_reactors(struct keeper *k, struct err *err)
 	return 0;
 }
 
+void keeper_stop_reactors(struct keeper *k)
+{
+	for (unsigned i = 0; i < k->o.reactors; i++) {
+		reactor_stop(k->reactors[i]);
+		k->reactors[i] = NULL;
+	}
+}
+
 void keeper_fini(struct keeper *k)
 {
-	for (unsigned i = 0; i < k->o.reactors; i++)
-		reactor_stop(k->reactors[i]);
 	for (struct list *it; (it = list_shift(&k->gens));)
 		free_gen(LS_CONTAINER_OF(it, struct keeper_gen, link));
 	for (unsigned i = 0; i < k->o.reactors; i++)

@@ -76,7 +76,8 @@ struct keeper {
 int keeper_init(struct keeper *k, const struct keeper_opts *o, struct err *err);
 /* Starts the reactor threads. */
 int keeper_start_reactors(struct keeper *k, struct err *err);
-/* Ends and joins them; then frees everything. */
+/* Ends and joins them.  The mailbox may then be closed. */
+void keeper_stop_reactors(struct keeper *k);
 void keeper_fini(struct keeper *k);
 
 /* Makes all that a new process needs and queues it on its control socket; the caller gets our end, the child's end and the up

@@ -194,6 +194,25 @@ static struct evaluate *start(const struct evaluate_opts *o, const struct ctl_ms
 	return e;
 }
 
+uint64_t evaluate_timeout(const struct launch *launch)
+{
+	struct settings s;
+	uint64_t ms;
+
+	settings_init(&s);
+	/* What is wrong there is told by the evaluation itself. */
+	(void)settings_read_environment(&s, NULL);
+	for (unsigned i = 0; i < launch->n_options; i++) {
+		struct str value = str_from(launch->options[i]);
+
+		if (str_eq(str_split(&value, '='), LS_STR("eval_timeout")))
+			(void)settings_set(&s, NULL, "eval_timeout", value, LAYER_OPTION, NULL);
+	}
+	ms = s.eval_timeout;
+	settings_fini(&s);
+	return ms;
+}
+
 struct evaluate *evaluate_script(const struct evaluate_opts *o, const struct launch *launch, struct err *err)
 {
 	char *text = xalloc(LAUNCH_BYTES_MAX);

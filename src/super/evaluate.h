@@ -20,6 +20,8 @@ struct evaluate_opts {
 	void *ctx;
 };
 
+/* How long the script may take, as far as options and environment say it: its own settings are not known yet. */
+uint64_t evaluate_timeout(const struct launch *launch);
 /* What the script says.  NULL with a sentence: done() is not called. */
 struct evaluate *evaluate_script(const struct evaluate_opts *o, const struct launch *launch, struct err *err);
 

@@ -24,7 +24,7 @@ struct pending {
 };
 
 void outflow_init(struct outflow *of, struct link *line, uint64_t budget,
-		  int (*emit)(struct outflow *of, struct str piece, bool end))
+		  ssize_t (*emit)(struct outflow *of, struct str piece, bool end))
 {
 	*of = (struct outflow){ .line = line, .budget = budget, .emit = emit };
 	list_init(&of->waiting);
@@ -38,13 +38,26 @@ static uint64_t room(const struct outflow *of)
 	return on_way < of->budget ? of->budget - on_way : 0;
 }
 
-static int emit(struct outflow *of, struct str piece, bool end)
+static ssize_t emit(struct outflow *of, struct str piece, bool end)
 {
-	int r = of->emit(of, piece, end);
+	ssize_t n = of->emit(of, piece, end);
 
-	if (r == 0)
-		of->sent += piece.len;
-	return r;
+	if (n > 0)
+		of->sent += (uint64_t)n;
+	return n;
+}
+
+/* All of it, whatever budget and link say. */
+static int emit_all(struct outflow *of, struct str bytes, bool end)
+{
+	do {
+		ssize_t n = emit(of, bytes, end);
+
+		if (n < 0)
+			return (int)n;
+		bytes = str_skip(bytes, (size_t)n);
+	} while (bytes.len > 0);
+	return 0;
 }
 
 static void drop(struct pending *p)
@@ -86,18 +99,14 @@ void outflow_pump(struct outflow *of)
 		}
 		if (piece == 0 && p->rest.len > 0)
 			return; /* an ACK goes on */
-		piece = LS_MIN(piece, (size_t)of->line->piece_max);
 
-		bool last = piece == p->rest.len;
+		ssize_t n = emit(of, str_take(p->rest, piece), p->end && piece == p->rest.len);
 
 		p->begun = true;
-		if (emit(of, str_take(p->rest, piece), last && p->end) < 0) {
-			finish(p, CODE_OUTPUT_OVERFLOW);
-			continue;
-		}
-		p->rest = str_skip(p->rest, piece);
-		if (last)
-			finish(p, 0);
+		if (n >= 0)
+			p->rest = str_skip(p->rest, (size_t)n);
+		if (n < 0 || p->rest.len == 0)
+			finish(p, n < 0 ? CODE_OUTPUT_OVERFLOW : 0);
 	}
 }
 
@@ -140,12 +149,11 @@ static int wait(struct outflow *of, lua_State *L, int idx, struct str bytes, boo
 	return sched_park(L, what, give_up, p, w->o.settings->send_timeout);
 }
 
-int outflow_send(struct outflow *of, lua_State *L, int idx, size_t skip, bool end, const char *what)
+int outflow_send(struct outflow *of, lua_State *L, int idx, bool end, const char *what)
 {
 	struct str bytes = { 0 };
 
 	bytes.p = lua_tolstring(L, idx, &bytes.len);
-	bytes = str_skip(bytes, skip);
 	if (of->closed)
 		return bind_fail(L, CODE_CLOSED_BY_PEER, "%s", codes_text(CODE_CLOSED_BY_PEER));
 
@@ -155,7 +163,7 @@ int outflow_send(struct outflow *of, lua_State *L, int idx, size_t skip, bool en
 		return wait(of, L, idx, bytes, end, what);
 	if (!list_empty(&of->pending) || (bytes.len > room(of) && !end))
 		return bind_fail(L, CODE_OUTPUT_OVERFLOW, "%s", codes_text(CODE_OUTPUT_OVERFLOW));
-	if (emit(of, bytes, end) < 0)
+	if (emit_all(of, bytes, end) < 0)
 		return bind_fail(L, CODE_OUTPUT_OVERFLOW, "%s", codes_text(CODE_OUTPUT_OVERFLOW));
 	lua_pushboolean(L, 1);
 	return 1;

@@ -18,15 +18,16 @@ struct outflow {
 	uint64_t acked;
 	uint64_t budget;
 	bool closed;          /* nothing leaves any more */
-	/* Puts a piece on the link; END with the last byte of a final send.  Negative errno. */
-	int (*emit)(struct outflow *of, struct str piece, bool end);
+	/* Puts what it can of a piece on the link, `end` with the last byte of a final send.  How much that was, at least
+	 * one byte of those there are; negative errno. */
+	ssize_t (*emit)(struct outflow *of, struct str piece, bool end);
 };
 
 void outflow_init(struct outflow *of, struct link *line, uint64_t budget,
-		  int (*emit)(struct outflow *of, struct str piece, bool end));
-/* Sends the string at stack index `idx` without its first `skip` bytes; `end`: nothing follows.  Returns the number of Lua results: true; or parks until it
+		  ssize_t (*emit)(struct outflow *of, struct str piece, bool end));
+/* Sends the string at stack index `idx`; `end`: nothing follows.  Returns the number of Lua results: true; or parks until it
  * has left; or nil, message, code.  For `return outflow_send(…)` from a C function. */
-int outflow_send(struct outflow *of, lua_State *L, int idx, size_t skip, bool end, const char *what);
+int outflow_send(struct outflow *of, lua_State *L, int idx, bool end, const char *what);
 /* The reactor says so many bytes have left. */
 void outflow_ack(struct outflow *of, uint64_t total);
 /* There is room in the link: goes on as far as budget and link allow. */

@@ -144,19 +144,6 @@ static void run(struct ready *ready)
 
 /* ---- what the reactor says ----------------------------------------------------------------------------------------------------------- */
 
-static int emit(struct outflow *of, struct str piece, bool end)
-{
-	struct request *r = LS_CONTAINER_OF(of, struct request, out);
-	struct frame f = {
-		.type = FRAME_RESPONSE_BODY,
-		.flags = end ? FRAME_END : 0,
-		.conn = r->conn,
-		.stream = r->stream,
-	};
-
-	return link_send(of->line, &f, &piece, 1);
-}
-
 int request_on_head(struct worker *w, const struct frame *f, struct str payload)
 {
 	struct request_box *box;
@@ -188,10 +175,11 @@ int request_on_head(struct worker *w, const struct frame *f, struct str payload)
 	r->view = view;
 	r->port = &w->o.settings->ports[f->arg];
 	r->status = 200;
+	r->length = UINT64_MAX;
 	r->cache = LUA_NOREF;
 	r->body_done = f->flags & FRAME_END;
 	r->streaming = r->port->http_request_body == REQUEST_BODY_STREAM && w->o.settings->enable_coroutine;
-	outflow_init(&r->out, worker_link(w, f->conn), r->port->socket_buffer_size, emit);
+	outflow_init(&r->out, worker_link(w, f->conn), r->port->socket_buffer_size, response_emit);
 	map_put(&w->requests, key_of(r->conn, r->stream), r);
 	if (r->body_done || r->streaming)
 		worker_ready(w, &box->ready);

@@ -44,6 +44,7 @@ struct request {
 	unsigned n_fields;
 	unsigned cap_fields;
 	struct outflow out;
+	uint64_t length;          /* of the whole body; UINT64_MAX: not known before its end */
 	bool head_sent;
 	bool finished;            /* the app has given the whole answer */
 	bool detached;            /* the handler's end does not finish it */
@@ -74,6 +75,8 @@ int request_read(struct request *r, lua_State *L, uint64_t max);
 
 /* ---- response.c: the answer ----------------------------------------------------------------------------------------------------- */
 
+/* outflow.emit: the head travels with the first piece. */
+ssize_t response_emit(struct outflow *of, struct str piece, bool end);
 /* 0, or -EINVAL (not a token, or CR LF NUL in the value), -EALREADY (head sent), -E2BIG. `add`: beside those of that name. */
 int response_field(struct request *r, struct str name, struct str value, bool add);
 /* -EINVAL, -EALREADY. */

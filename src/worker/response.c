@@ -108,41 +108,53 @@ static int build_head(const struct request *r, bool has_content)
 	return code == 0 && has_content ? add_default_type(r) : code;
 }
 
-/* Sends the head with `body` behind it; `total`: whole body length or UINT64_MAX. */
-static int send_head(struct request *r, struct str body, bool end, uint64_t total)
+static bool has_no_body(const struct request *r)
+{
+	return r->status == 204 || r->status == 304 ||
+	       str_eq(http_head_str(&r->view, r->view.head->method_name), LS_STR("HEAD"));
+}
+
+/* Sends the head and as much of `body` as travels with it uncut.  How much that was, or negative errno. */
+static ssize_t send_head(struct request *r, struct str body, bool end)
 {
 	struct str parts[4];
-	struct frame f = {
-		.type = FRAME_RESPONSE,
-		.flags = end ? FRAME_END : 0,
-		.conn = r->conn,
-		.stream = r->stream,
-		.value = total,
-	};
-	int code = build_head(r, total > 0);
+	uint32_t room = r->out.line->piece_max;
+	struct frame f = { .type = FRAME_RESPONSE, .conn = r->conn, .stream = r->stream, .value = r->length };
+	int code = build_head(r, body.len > 0 || r->length > 0);
 
 	if (code < 0)
 		return code;
 	http_head_parts(&builder, parts);
-	parts[3] = body;
 	f.arg = (uint32_t)(parts[0].len + parts[1].len + parts[2].len);
-	if (f.arg > r->out.line->piece_max)
+	if (f.arg > room / 2)
 		return -E2BIG;
+	parts[3] = str_take(body, room - f.arg);
+	if (end && (parts[3].len == body.len || has_no_body(r)))
+		f.flags = FRAME_END;
 	code = link_send(r->out.line, &f, parts, 4);
-	if (code == 0)
-		r->head_sent = true;
-	return code;
+	if (code < 0)
+		return code;
+	r->head_sent = true;
+	return f.flags & FRAME_END ? (ssize_t)body.len : (ssize_t)parts[3].len;
 }
 
-/* How much of the body may travel with the head: what fits uncut, as long as nobody would have to wait for it. */
-static size_t with_head(const struct request *r, size_t len)
+ssize_t response_emit(struct outflow *of, struct str piece, bool end)
 {
-	enum { HEAD_ROOM = 4096 };
-	size_t room = r->out.line->piece_max > 2 * HEAD_ROOM ? r->out.line->piece_max - HEAD_ROOM : HEAD_ROOM;
+	struct request *r = LS_CONTAINER_OF(of, struct request, out);
+	struct str part = str_take(piece, of->line->piece_max);
+	struct frame f = {
+		.type = FRAME_RESPONSE_BODY,
+		.flags = end && part.len == piece.len ? FRAME_END : 0,
+		.conn = r->conn,
+		.stream = r->stream,
+	};
 
-	if (r->n_fields > 16 || len > r->out.budget)
-		return 0;
-	return r->out.line->full && len > HEAD_ROOM ? 0 : LS_MIN(len, room);
+	if (!r->head_sent)
+		return send_head(r, piece, end);
+
+	int code = link_send(of->line, &f, &part, 1);
+
+	return code < 0 ? code : (ssize_t)part.len;
 }
 
 static int fail(lua_State *L, int code)
@@ -150,58 +162,28 @@ static int fail(lua_State *L, int code)
 	return bind_fail(L, code, "%s", codes_text(code));
 }
 
-static int head_error(struct request *r, lua_State *L, int code)
-{
-	if (code == -E2BIG || code == -EMSGSIZE)
-		return fail(L, CODE_TOO_LARGE);
-	r->aborted = true;
-	return fail(L, code == -ENOBUFS ? CODE_OUTPUT_OVERFLOW : CODE_NO_MEMORY);
-}
-
-static bool has_no_body(const struct request *r)
-{
-	return r->status == 204 || r->status == 304 ||
-	       str_eq(http_head_str(&r->view, r->view.head->method_name), LS_STR("HEAD"));
-}
-
 int response_send(struct request *r, lua_State *L, int idx, bool end, const char *what)
 {
-	struct str body = { "", 0 };
-	size_t now = 0;
-
-	if (r->finished)
+	if (r->finished && !r->aborted)
 		return fail(L, CODE_WRONG_OPERATION);
-	if (idx)
-		body.p = lua_tolstring(L, idx, &body.len);
-	if (r->aborted) {
-		r->finished |= end;
+	r->finished |= end;
+	if (r->aborted)
 		return fail(L, CODE_CLOSED_BY_PEER);
-	}
-	if (end)
-		r->finished = true;
-	if (r->head_sent && body.len == 0 && !end) {
-		lua_pushboolean(L, 1);
-		return 1;
-	}
-	if (!r->head_sent) {
-		now = end || !r->out.line->full ? with_head(r, body.len) : 0;
-
-		bool whole = now == body.len;
-		int code = send_head(r, str_take(body, now), (end && whole) || (end && has_no_body(r)),
-				     end ? body.len : UINT64_MAX);
-
-		if (code < 0)
-			return head_error(r, L, code);
-		r->out.sent += now;
-		if (whole || (end && has_no_body(r))) {
-			lua_pushboolean(L, 1);
-			return 1;
-		}
-	} else if (!idx) {
+	if (!idx) {
 		lua_pushliteral(L, "");
 		idx = lua_gettop(L);
 	}
-	return outflow_send(&r->out, L, idx, now, end, what);
+
+	size_t len;
+
+	lua_tolstring(L, idx, &len);
+	if (end && !r->head_sent && list_empty(&r->out.pending))
+		r->length = len;
+	if (len == 0 && r->head_sent && !end) {
+		lua_pushboolean(L, 1);
+		return 1;
+	}
+	return outflow_send(&r->out, L, idx, end, what);
 }
 
 int response_file(struct request *r, const char *path, uint64_t offset, uint64_t length)
@@ -222,7 +204,8 @@ int response_file(struct request *r, const char *path, uint64_t offset, uint64_t
 
 	bool empty = file.length == 0 || has_no_body(r);
 
-	if (send_head(r, (struct str){ "", 0 }, empty, file.length) < 0)
+	r->length = file.length;
+	if (send_head(r, (struct str){ "", 0 }, empty) < 0)
 		return CODE_TOO_LARGE;
 	r->finished = true;
 	if (!empty && link_send(r->out.line, &f, parts, 2) < 0)
@@ -247,9 +230,11 @@ void response_complete(struct request *r)
 	r->finished = true;
 	if (r->aborted)
 		return;
+	if (!r->head_sent)
+		r->length = 0;
 	if (r->head_sent)
 		end_without_lua(r);
-	else if (send_head(r, (struct str){ "", 0 }, true, 0) < 0)
+	else if (send_head(r, (struct str){ "", 0 }, true) < 0)
 		response_fail(r, 500);
 }
 
@@ -269,7 +254,8 @@ void response_fail(struct request *r, int status)
 		r->status = (uint16_t)status;
 		r->reason.len = 0;
 		(void)response_field(r, LS_STR("content-type"), LS_STR("text/plain"), false);
-		if (send_head(r, str_from(body), true, strlen(body)) == 0)
+		r->length = strlen(body);
+		if (send_head(r, str_from(body), true) >= 0)
 			return;
 	}
 	outflow_close(&r->out);

@@ -178,12 +178,14 @@ static void run(struct ready *ready)
 
 /* ---- what the reactor says ----------------------------------------------------------------------------------------------------- */
 
-static int emit(struct outflow *of, struct str piece, bool end LS_UNUSED)
+static ssize_t emit(struct outflow *of, struct str piece, bool end LS_UNUSED)
 {
 	struct session *s = LS_CONTAINER_OF(of, struct session, out);
 	struct frame f = { .type = FRAME_SEND, .conn = s->id };
+	struct str part = str_take(piece, of->line->piece_max);
+	int r = link_send(of->line, &f, &part, 1);
 
-	return link_send(of->line, &f, &piece, 1);
+	return r < 0 ? r : (ssize_t)part.len;
 }
 
 static struct session *make(struct worker *w, conn_id id, const struct port *port)
@@ -361,5 +363,5 @@ int session_send(struct worker *w, lua_State *L, conn_id id, int idx)
 		return send_unknown(w, L, id, bytes); /* run_alone() */
 	if (s->closing)
 		return fail(L, CODE_CLOSING);
-	return outflow_send(&s->out, L, idx, 0, false, "server:send");
+	return outflow_send(&s->out, L, idx, false, "server:send");
 }

@@ -115,17 +115,30 @@ static inline struct proto_conn *fuzz_open(const struct proto *proto, uint32_t s
 	return &fuzz_conn;
 }
 
-/* Answers the requests that are whole, in random order, after each piece or when the protocol waits. */
+/* A request that is whole and unanswered, or NULL. */
+static inline struct stream *fuzz_pick(struct proto_conn *pc)
+{
+	struct stream *picked = NULL;
+
+	LS_LIST_EACH (it, &pc->streams) {
+		struct stream *s = LS_CONTAINER_OF(it, struct stream, on_conn);
+
+		if (s->input_done && !s->output_done && (!picked || fuzz_random() % 2))
+			picked = s;
+	}
+	return picked;
+}
+
+/* Answers requests in random order: all of them when the protocol waits, else perhaps some. */
 static inline void fuzz_answer(struct proto_conn *pc)
 {
 	struct {
 		struct http_head head;
 		char body[4];
-	} answer = { .head = { .status = 200 }, .body = "body" };
+	} answer = { .head = { .status = 200, .size = sizeof answer.head }, .body = "body" };
+	struct stream *s;
 
-	answer.head.size = sizeof answer.head;
-	for (struct list *it = pc->streams.next, *after = it->next; it != &pc->streams; it = after, after = it->next) {
-		struct stream *s = LS_CONTAINER_OF(it, struct stream, on_conn);
+	while ((pc->paused || fuzz_random() % 2) && (s = fuzz_pick(pc))) {
 		struct frame f = {
 			.type = FRAME_RESPONSE,
 			.flags = FRAME_END,
@@ -133,10 +146,7 @@ static inline void fuzz_answer(struct proto_conn *pc)
 			.value = fuzz_random() % 2 ? 4 : UINT64_MAX,
 		};
 
-		if (s->input_done && !s->output_done && (pc->paused || fuzz_random() % 2))
-			fuzz_check(pc->proto->output(pc, &f, str_make(&answer, sizeof answer.head + 4), s) == 0);
-		if (list_empty(&pc->streams) || pc->close_when_sent)
-			return;
+		fuzz_check(pc->proto->output(pc, &f, str_make(&answer, sizeof answer.head + 4), s) == 0);
 	}
 }
 
