@@ -4,15 +4,16 @@ use Test::More;
 use TAP::Parser;
 use Test::Luaserv::Util qw(build_dir);
 
-# Every unit test of the build (t/unit/test_*.c) as a subtest. Each is a program that prints TAP.
+# Every unit test of the build (t/unit/test_*.c, and the fuzz drivers' inputs replayed) as a subtest. Each is a
+# program that prints TAP.
 
-my @programs = grep { -x && -f } glob build_dir() . '/unit/test_*';
+my @programs = grep { -x && -f } glob build_dir() . '/unit/*';
 if (!@programs) {
 	plan(skip_all => 'There are no unit tests in ' . build_dir() . '/unit; build them first.');
 }
 
 for my $program (@programs) {
-	my ($name) = $program =~ m{/test_(\w+)\z};
+	my ($name) = $program =~ m{/(\w+)\z};
 	subtest $name => sub {
 		my $parser = TAP::Parser->new({ exec => [$program], merge => 1 });
 		while (my $result = $parser->next) {

@@ -2,6 +2,7 @@
 
 #include "base/bits.h"
 #include "base/codec.h"
+#include "base/mem.h"
 #include "sys/fd.h"
 #include "sys/unixmsg.h"
 
@@ -99,11 +100,15 @@ int ctl_parse(struct str bytes, int n_fds, unsigned from, struct ctl_msg *m)
 
 int ctl_recv(int fd, unsigned from, struct ctl_msg *m)
 {
-	static _Thread_local char bytes[sizeof(struct ctl_head) + CTL_TEXT_MAX];
+	/* Not in thread-local storage itself, which would stand on every thread's stack. */
+	static _Thread_local char *bytes;
+	const size_t cap = sizeof(struct ctl_head) + CTL_TEXT_MAX;
 
+	if (!bytes)
+		bytes = xalloc(cap);
 	m->n_fds = CTL_FDS_MAX;
 
-	ssize_t len = unixmsg_recv(fd, bytes, sizeof bytes, m->fds, &m->n_fds);
+	ssize_t len = unixmsg_recv(fd, bytes, cap, m->fds, &m->n_fds);
 
 	if (len <= 0) {
 		m->n_fds = 0;

@@ -1,6 +1,6 @@
 #include "loop/loop.h"
 
-enum { HOOK_ROUNDS = 8 };
+enum { HOOK_ROUNDS = 32 };
 
 static void do_nothing(uv_idle_t *idle LS_UNUSED)
 {

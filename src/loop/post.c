@@ -34,9 +34,10 @@ void mailbox_post(struct mailbox *m, struct post *p)
 	bool was_empty = list_empty(&m->queue);
 
 	list_append(&m->queue, &p->link);
-	pthread_mutex_unlock(&m->lock);
+	/* Within the lock: the call may end the loop, which must not go while we still wake it. */
 	if (was_empty)
 		uv_async_send(&m->async);
+	pthread_mutex_unlock(&m->lock);
 }
 
 void mailbox_close(struct mailbox *m)

@@ -7,6 +7,9 @@
 
 enum { GROUP_BITS = 6 };
 
+/* Longer waits are cut to this (4000 years), so that a due time never leaves the wheel's 48 bits. */
+#define LONGEST_MS (1ULL << 47)
+
 static unsigned group_of(uint64_t ms, unsigned level)
 {
 	return (unsigned)(ms >> (level * GROUP_BITS)) & (TIMER_SLOTS - 1);
@@ -124,7 +127,7 @@ void timer_init(struct timer *t, void (*fn)(struct timer *t))
 void timer_set(struct loop *l, struct timer *t, uint64_t after_ms)
 {
 	struct timer_wheel *w = &l->wheel;
-	uint64_t due = loop_now(l) + after_ms;
+	uint64_t due = loop_now(l) + LS_MIN(after_ms, LONGEST_MS);
 
 	list_del(&t->link);
 	t->due_ms = due > w->now ? due : w->now + 1;

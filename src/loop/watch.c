@@ -7,9 +7,11 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 {
 	struct watch *w = LS_CONTAINER_OF(poll, struct watch, poll);
 
-	/* An error shows at the next read or write, where it gets its errno. */
-	if (status < 0)
+	/* An error shows at the next read or write, where it gets its errno.  libuv has stopped watching at it. */
+	if (status < 0) {
+		uv_poll_start(&w->poll, w->events, on_poll);
 		events = WATCH_READ | WATCH_WRITE;
+	}
 	w->on_event(w, events);
 }
 

@@ -150,9 +150,13 @@ static int explain_return(const struct app *a, lua_State *co, const char *name, 
 		       name, given ? "a " : "nothing", given ? given : "");
 }
 
+/* (message, coroutine) -> text with traceback. */
 static int explain_failure(lua_State *L)
 {
-	state_explain(L, lua_tothread(L, 2), 0);
+	lua_State *co = lua_tothread(L, 2);
+
+	lua_pushvalue(L, 1);
+	state_explain(L, co, 0);
 	return 1;
 }
 

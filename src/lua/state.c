@@ -243,8 +243,13 @@ int state_call(lua_State *L, int nargs, int nresults, struct err *err)
 	lua_remove(L, handler);
 	if (status == 0)
 		return 0;
-	err_set(err, status == LUA_ERRMEM ? -ENOMEM : -EINVAL, "%s",
-		lua_isstring(L, -1) ? lua_tostring(L, -1) : "(the error handler failed)");
+
+	const char *text = lua_tostring(L, -1);
+
+	/* After a stack overflow there is no stack for the handler either, and LuaJIT gives its own text. */
+	if (status == LUA_ERRERR || !text)
+		text = "stack overflow, or an error inside the __tostring of an error";
+	err_set(err, status == LUA_ERRMEM ? -ENOMEM : -EINVAL, "%s", text);
 	lua_pop(L, 1);
 	return status == LUA_ERRMEM ? -ENOMEM : -EINVAL;
 }

@@ -100,6 +100,8 @@ void uplink_attach(struct reactor *r, unsigned slot, uint64_t generation, struct
 		   const struct board_worker *board);
 void uplink_gone(struct reactor *r, unsigned slot, uint64_t generation);
 void uplink_set_failed(struct reactor *r, unsigned slot, bool failed);
+/* The server ends and no connection is left: every process may leave. */
+void uplink_say_goodbye(struct reactor *r);
 /* Drains, publishes; true: there is more to do. */
 bool uplink_turn(struct reactor *r);
 /* Answers 503 to the requests nobody can take. */

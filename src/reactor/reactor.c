@@ -35,6 +35,7 @@ static void check_drained(struct reactor *r)
 	void (*done)(void *ctx) = r->drained;
 
 	r->drained = NULL;
+	uplink_say_goodbye(r);
 	done(r->drained_ctx);
 }
 

@@ -559,6 +559,16 @@ void uplink_fail_doomed(struct reactor *r)
 	}
 }
 
+void uplink_say_goodbye(struct reactor *r)
+{
+	LS_LIST_EACH(it, &r->gens) {
+		struct uplink_gen *gen = LS_CONTAINER_OF(it, struct uplink_gen, link);
+
+		gen->draining = true;
+		say_bye_when_due(gen);
+	}
+}
+
 /* ---- each turn ---------------------------------------------------------------------------------------------------------------- */
 
 static void put_down(struct uplink_gen *gen, int code)

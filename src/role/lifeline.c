@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { GRACE_MS = 1000, STACK_BYTES = 64 * 1024 };
+enum { GRACE_MS = 1000, STACK_BYTES = 256 * 1024 };
 
 static void *wait_for_end(void *arg)
 {

@@ -89,8 +89,12 @@ static void on_pidfd(struct watch *w, int events LS_UNUSED)
 	/* What it still said stands in the socket and counts. */
 	if (e->control.open)
 		e->control.watch.on_event(&e->control.watch, WATCH_READ);
-	if (!e->reaped)
-		finish(e, spawn_reap(&e->child, &status) == 1, status);
+	if (e->reaped)
+		return;
+
+	bool known = spawn_reap(&e->child, &status) == 1;
+
+	finish(e, known, status);
 }
 
 static void on_msg(struct control *c, struct ctl_msg *m)

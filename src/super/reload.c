@@ -234,6 +234,7 @@ static void on_lost(struct reload *r, struct slot *slot, const char *text)
 		err_set(&err, -ECANCELED, "%s", text);
 		refuse(r, &err);
 	} else if (r->state == RELOAD_ROLL && ++r->tries < RELOAD_TRIES) {
+		log_warn("%s; the reload tries again", text);
 		roll_slot(r);
 	} else if (r->state == RELOAD_ROLL) {
 		unroll(r, text);

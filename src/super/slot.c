@@ -218,7 +218,6 @@ static void on_death(struct slot *s, struct ward *w, int status, bool was_next)
 	if (w->child.pid > 0)
 		super_run_hook(s->super, &hook);
 	if (s->rolling && was_next) {
-		log_warn("%s", what);
 		tell_reload(s, SLOT_LOST, what);
 		return;
 	}
@@ -228,6 +227,11 @@ static void on_death(struct slot *s, struct ward *w, int status, bool was_next)
 		return;
 	}
 	recover(s, what);
+}
+
+bool slot_mourns(const struct slot *s, const struct ward *w)
+{
+	return !w->unwanted && !(s->rolling && w == s->next);
 }
 
 void slot_on_exit(struct slot *s, struct ward *w, int status)

@@ -56,7 +56,8 @@ bool slot_is_empty(const struct slot *s);
 /* Calls fn for each process of the slot. */
 void slot_each(struct slot *s, void (*fn)(struct ward *w, void *arg), void *arg);
 
-/* From its wards. */
+/* From its wards.  slot_mourns: its end is a death that nobody wanted; one that a reload tries is the reload's affair. */
+bool slot_mourns(const struct slot *s, const struct ward *w);
 void slot_on_ready(struct slot *s, struct ward *w);
 void slot_on_attached(struct slot *s, struct ward *w);
 void slot_on_retire(struct slot *s, struct ward *w);

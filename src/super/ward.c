@@ -72,7 +72,7 @@ void ward_exited(struct ward *w, int status)
 	timer_del(loop_of(w), &w->deadline);
 	timer_del(loop_of(w), &w->abort);
 	timer_del(loop_of(w), &w->orphan);
-	super->ops->gone(super->ctx, w->slot->id, w->generation, status, !w->unwanted);
+	super->ops->gone(super->ctx, w->slot->id, w->generation, status, slot_mourns(w->slot, w));
 	slot_on_exit(w->slot, w, status);
 	give_permit_back(w);
 	control_close(&w->control, on_control_closed);

@@ -19,7 +19,7 @@ static struct settings fuzz_settings;
 static struct port fuzz_port;
 static struct proto_conn fuzz_conn;
 static uint32_t fuzz_random_state;
-static uint64_t fuzz_hash; /* of what the worker was handed, ABORTs aside */
+static uint64_t fuzz_hash; /* of what the worker was handed, ABORT and SHUT aside */
 static bool fuzz_refuses;  /* the sink says -EAGAIN now and then */
 
 static inline uint32_t fuzz_random(void)
@@ -62,7 +62,7 @@ static inline int fuzz_emit(struct proto_conn *pc, struct frame *f, const struct
 	char *all;
 
 	(void)pc;
-	if (f->type == FRAME_ABORT)
+	if (f->type == FRAME_ABORT || f->type == FRAME_SHUT)
 		return 0;
 	if (fuzz_refuses && fuzz_random() % 4 == 0)
 		return -EAGAIN;

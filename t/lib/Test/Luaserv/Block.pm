@@ -84,7 +84,7 @@ sub run ($self, $server, $last) {
 	}
 	my @problems = $server->problems;
 	is("@problems", '', 'nothing crashed, nobody complains') or diag(map { "$_\n" } @problems);
-	diag('Logs: ' . $server->root . '/logs') if !Test::More->builder->is_passing;
+	diag('Logs: ' . $server->keep) if !Test::More->builder->is_passing;
 	return;
 }
 

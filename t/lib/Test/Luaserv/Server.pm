@@ -29,11 +29,18 @@ sub new ($class, %o) {
 	return $self;
 }
 
+# The folder of a failed block moves aside, so that its logs can be read.
 sub wipe ($self) {
+	rename $self->{root}, $self->{root} . '-failed-' . ++$self->{failures} if delete $self->{failed};
 	remove_tree($self->{root});
 	make_path("$self->{root}/logs");
 	$self->{seen} = 0;
 	return;
+}
+
+sub keep ($self) {
+	$self->{failed} = 1;
+	return "$self->{root}/logs (or $self->{root}-failed-" . (($self->{failures} // 0) + 1) . ')';
 }
 
 sub root ($self) { return $self->{root} }
@@ -95,6 +102,7 @@ sub start ($self, %o) {
 	$self->write_files($o{files}) if $o{files};
 	$self->write_app($o{app}) if defined $o{app};
 	$self->{settings} = $o{settings} || {};
+	delete @$self{qw(exit_code ready)};
 	pipe my $from, my $to or die "pipe: $!\n";
 	$self->{pid} = exec_child(
 		argv => [ server_binary(), '-s', $self->app_path, $self->options(%{ $self->{settings} }),
