@@ -1,10 +1,11 @@
 -- coroutine.* that knows the scheduler.
 --
--- A function of the runtime that waits may be called in a coroutine that the app made inside a task.  It then yields the
--- sentinel; resume and wrap pass it outward until the scheduler has it, and bring what woke the task back in.
+-- A function of the runtime that waits may be called in a coroutine that the app made inside a task.  It then yields
+-- the sentinel; resume and wrap pass it outward until the scheduler has it, and bring back in what woke the task.
 local co = {
 	sentinel = {}, -- first value of every yield that is the runtime's; the scheduler knows it
-	foreign = setmetatable({}, { __mode = "k" }), -- coroutines that nobody else may resume now: tasks, and those that wait
+	-- Coroutines that nobody else may resume now: tasks, and those that wait.
+	foreign = setmetatable({}, { __mode = "k" }),
 	pass = coroutine.yield, -- replaced by the scheduler with one that says why it cannot wait
 }
 

@@ -52,8 +52,8 @@ local function check_functions(list)
 	end
 end
 
--- Runs the functions side by side and waits for all.  Returns their first results in order and, if some failed, a table of
--- their errors by index; when the time is over, nil, "timeout", code.  Those that still run then are cancelled.
+-- Runs the functions side by side and waits for all.  Returns their first results in order and, if some failed, a
+-- table of their errors by index; when the time is over, nil, "timeout", code.  Those that still run are cancelled.
 function luaserv.join(functions, timeout)
 	check_functions(functions)
 	local group, results, ids, errors = luaserv.wait_group(#functions), {}, {}, nil

@@ -17,11 +17,11 @@ enum { CODE_TOO_MANY_COROUTINES = 10001 }; /* Swoole's */
 /* Coroutines that wait for the same thing, in the order in which they came.  It may be collected while some wait, since a
  * parked C function's arguments are gone from its stack; then the last of them to leave frees it. */
 struct meeting {
-	struct list takers;  /* channel: pop; wait group: wait; semaphore: acquire */
-	struct list givers;  /* channel: push, each with its value in task->wait_ref */
-	uint64_t count;      /* channel: values held; wait group: not yet done; semaphore: free permits */
+	struct list takers; /* channel: pop; wait group: wait; semaphore: acquire */
+	struct list givers; /* channel: push, each with its value in task->wait_ref */
+	uint64_t count;     /* channel: values held; wait group: not yet done; semaphore: free permits */
 	uint64_t capacity;
-	uint64_t first;      /* channel: where the oldest value stands in the table */
+	uint64_t first; /* channel: where the oldest value stands in the table */
 	bool closed;
 	bool collected;
 };
@@ -148,8 +148,9 @@ static int channel_push(lua_State *L)
 	struct task *taker;
 
 	if (lua_isnil(L, 2))
-		return state_error(L, "bad argument #1 to 'channel:push' (a value expected, got nil, which pop returns when "
-				      "it fails)");
+		return state_error(
+			L, "bad argument #1 to 'channel:push' (a value expected, got nil, which pop returns when "
+			   "it fails)");
 	if (m->closed)
 		return bind_fail(L, EPIPE, "the channel is closed");
 	taker = next_of(&m->takers);
@@ -396,7 +397,7 @@ static int co_id(lua_State *L)
 	return 1;
 }
 
-static int co_yield(lua_State *L)
+static int co_yield (lua_State *L)
 {
 	return sched_pause(L, "luaserv.yield");
 }
@@ -427,7 +428,8 @@ static const struct bind_row channel_methods[] = {
 static const struct bind_row group_methods[] = {
 	{ "add", group_add, "n?", ROLES, "add(n = 1): so many more are to be done." },
 	{ "done", group_done, "", ROLES, "done(): one of them is." },
-	{ "wait", group_wait, "n?", ROLES | BIND_WAITS, "wait(timeout) -> true | nil, message, code: until all are done." },
+	{ "wait", group_wait, "n?", ROLES | BIND_WAITS,
+	  "wait(timeout) -> true | nil, message, code: until all are done." },
 	{ "count", group_count, "", LUA_ROLE_ALL, "count() -> how many are not done." },
 	{ NULL, NULL, NULL, 0, NULL },
 };
@@ -461,8 +463,10 @@ static const struct bind_kind semaphore_kind = {
 static const struct bind_row functions[] = {
 	{ "go", co_go, "f*", ROLES,
 	  "go(fn, …) -> id | nil, message, code: runs fn(…) in a new coroutine at once, up to its first wait." },
-	{ "defer", co_defer, "f", ROLES, "defer(fn): fn runs when this coroutine ends, the last one first, also after an error." },
-	{ "cancel", co_cancel, "n", ROLES, "cancel(id) -> boolean: the coroutine's wait raises \"cancelled\"; false: it has ended." },
+	{ "defer", co_defer, "f", ROLES,
+	  "defer(fn): fn runs when this coroutine ends, the last one first, also after an error." },
+	{ "cancel", co_cancel, "n", ROLES,
+	  "cancel(id) -> boolean: the coroutine's wait raises \"cancelled\"; false: it has ended." },
 	{ "id", co_id, "", LUA_ROLE_ALL, "id() -> number of this coroutine, or nothing outside of any." },
 	{ "yield", co_yield, "", ROLES | BIND_WAITS, "yield(): lets others run first." },
 	{ "running", co_running, "", LUA_ROLE_ALL, "running() -> how many coroutines are alive in this process." },

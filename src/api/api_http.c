@@ -72,8 +72,9 @@ static void add_header(lua_State *L, struct str name, struct str value)
 	lua_rawset(L, -3);
 }
 
-static int push_headers(lua_State *L, struct request *r)
+static int push_headers(lua_State *L, void *object)
 {
+	struct request *r = object;
 	const struct http_view *v = &r->view;
 
 	if (cached(L, r, "headers"))
@@ -134,8 +135,9 @@ static void push_urlencoded(lua_State *L, struct str text)
 	lua_remove(L, -2);
 }
 
-static int push_query(lua_State *L, struct request *r)
+static int push_query(lua_State *L, void *object)
 {
+	struct request *r = object;
 	if (!cached(L, r, "query")) {
 		push_urlencoded(L, http_head_str(&r->view, r->view.head->query));
 		remember(L, r, "query");
@@ -143,8 +145,9 @@ static int push_query(lua_State *L, struct request *r)
 	return 1;
 }
 
-static int push_cookies(lua_State *L, struct request *r)
+static int push_cookies(lua_State *L, void *object)
 {
+	struct request *r = object;
 	if (cached(L, r, "cookies"))
 		return 1;
 	lua_newtable(L);
@@ -164,8 +167,9 @@ static int push_cookies(lua_State *L, struct request *r)
 }
 
 /* The whole body of a buffered request, as often as it is asked for. */
-static int push_whole_body(lua_State *L, struct request *r)
+static int push_whole_body(lua_State *L, void *object)
 {
+	struct request *r = object;
 	struct str body = r->body ? buf_str(r->body) : (struct str){ "", 0 };
 
 	if (!cached(L, r, "body")) {
@@ -175,8 +179,9 @@ static int push_whole_body(lua_State *L, struct request *r)
 	return 1;
 }
 
-static int push_form(lua_State *L, struct request *r)
+static int push_form(lua_State *L, void *object)
 {
+	struct request *r = object;
 	struct str type = http_head_find(&r->view, LS_STR("content-type"));
 	struct str body = { 0 };
 
@@ -196,8 +201,9 @@ static int push_form(lua_State *L, struct request *r)
 
 /* ---- req: fields -------------------------------------------------------------------------------------------------------------------------- */
 
-static int push_path(lua_State *L, struct request *r)
+static int push_path(lua_State *L, void *object)
 {
+	struct request *r = object;
 	struct str path = http_head_str(&r->view, r->view.head->path);
 
 	if (str_chr(path, '%') < 0)
@@ -209,77 +215,85 @@ static int push_path(lua_State *L, struct request *r)
 	return 1;
 }
 
-static int push_version(lua_State *L, struct request *r)
+static int push_version(lua_State *L, void *object)
 {
+	struct request *r = object;
 	lua_pushstring(L, r->view.head->version_minor ? "1.1" : "1.0");
 	return 1;
 }
 
-static int push_method(lua_State *L, struct request *r)
+static int push_method(lua_State *L, void *object)
 {
+	struct request *r = object;
 	return push_str(L, http_head_str(&r->view, r->view.head->method_name));
 }
 
-static int push_target(lua_State *L, struct request *r)
+static int push_target(lua_State *L, void *object)
 {
+	struct request *r = object;
 	return push_str(L, http_head_str(&r->view, r->view.head->target));
 }
 
-static int push_query_string(lua_State *L, struct request *r)
+static int push_query_string(lua_State *L, void *object)
 {
+	struct request *r = object;
 	return push_str(L, http_head_str(&r->view, r->view.head->query));
 }
 
-static int push_host(lua_State *L, struct request *r)
+static int push_host(lua_State *L, void *object)
 {
+	struct request *r = object;
 	return push_str(L, http_head_find(&r->view, LS_STR("host")));
 }
 
-static int push_scheme(lua_State *L, struct request *r LS_UNUSED)
+static int push_scheme(lua_State *L, void *object LS_UNUSED)
 {
 	lua_pushliteral(L, "http");
 	return 1;
 }
 
-static int push_fd(lua_State *L, struct request *r)
+static int push_fd(lua_State *L, void *object)
 {
+	struct request *r = object;
 	lua_pushnumber(L, (lua_Number)r->conn);
 	return 1;
 }
 
-static int push_stream(lua_State *L, struct request *r)
+static int push_stream(lua_State *L, void *object)
 {
+	struct request *r = object;
 	lua_pushnumber(L, r->stream);
 	return 1;
 }
 
-static int push_remote_addr(lua_State *L, struct request *r)
+static int push_remote_addr(lua_State *L, void *object)
 {
+	struct request *r = object;
 	char text[SOCK_TEXT_MAX];
 
 	lua_pushstring(L, sock_peer_text(&r->view.head->peer, text));
 	return 1;
 }
 
-static int push_remote_port(lua_State *L, struct request *r)
+static int push_remote_port(lua_State *L, void *object)
 {
+	struct request *r = object;
 	lua_pushinteger(L, r->view.head->peer.port);
 	return 1;
 }
 
-static int push_request_time(lua_State *L, struct request *r)
+static int push_request_time(lua_State *L, void *object)
 {
+	struct request *r = object;
 	lua_pushnumber(L, (lua_Number)r->view.head->received_us / 1e6);
 	return 1;
 }
 
 /* Swoole's $request->server. */
-static int push_server(lua_State *L, struct request *r)
+static int push_server(lua_State *L, void *object)
 {
-	static const struct {
-		const char *name;
-		int (*push)(lua_State *L, struct request *r);
-	} fields[] = {
+	struct request *r = object;
+	static const struct bind_field fields[] = {
 		{ "request_method", push_method },	 { "request_uri", push_target },
 		{ "path_info", push_path },		 { "query_string", push_query_string },
 		{ "request_time_float", push_request_time }, { "remote_addr", push_remote_addr },
@@ -300,17 +314,13 @@ static int push_server(lua_State *L, struct request *r)
 	return 1;
 }
 
-static int push_files(lua_State *L, struct request *r LS_UNUSED)
+static int push_files(lua_State *L, void *object LS_UNUSED)
 {
 	lua_newtable(L);
 	return 1;
 }
 
-/* Sorted by name, for the binary search in req_index(). */
-static const struct {
-	const char *name;
-	int (*push)(lua_State *L, struct request *r);
-} req_fields[] = {
+static const struct bind_field req_fields[] = {
 	{ "cookie", push_cookies },
 	{ "cookies", push_cookies },
 	{ "fd", push_fd },
@@ -332,34 +342,14 @@ static const struct {
 	{ "stream", push_stream },
 	{ "target", push_target },
 	{ "version", push_version },
+	{ NULL, NULL },
 };
-
-static int req_index(lua_State *L, void *object, const char *key, size_t len LS_UNUSED)
-{
-	size_t low = 0, high = LS_COUNT(req_fields);
-
-	while (low < high) {
-		size_t middle = (low + high) / 2;
-		int order = strcmp(key, req_fields[middle].name);
-
-		if (order == 0) {
-			if (req_fields[middle].push(L, object) == 0)
-				lua_pushnil(L);
-			return 1;
-		}
-		if (order < 0)
-			high = middle;
-		else
-			low = middle + 1;
-	}
-	return 0;
-}
 
 /* ---- req: methods ---------------------------------------------------------------------------------------------------------------------------- */
 
 static int req_header(lua_State *L)
 {
-	struct request *r = bind_check(L, 1, &req_kind);
+	struct request *r = bind_self(L);
 	struct str name = { 0 };
 	unsigned seen = 0;
 
@@ -378,14 +368,14 @@ static int req_header(lua_State *L)
 
 static int req_body(lua_State *L)
 {
-	struct request *r = bind_check(L, 1, &req_kind);
+	struct request *r = bind_self(L);
 
 	return r->streaming ? request_read(r, L, 0) : push_whole_body(L, r);
 }
 
 static int req_read(lua_State *L)
 {
-	struct request *r = bind_check(L, 1, &req_kind);
+	struct request *r = bind_self(L);
 	lua_Number max = luaL_optnumber(L, 2, 65536);
 
 	if (max < 1)
@@ -407,7 +397,7 @@ static void push_json_function(lua_State *L, const char *name)
 
 static int req_json(lua_State *L)
 {
-	struct request *r = bind_check(L, 1, &req_kind);
+	struct request *r = bind_self(L);
 
 	if (r->streaming)
 		return bind_fail(L, CODE_WRONG_OPERATION, "this port streams bodies; decode what req:body() returns");
@@ -415,13 +405,6 @@ static int req_json(lua_State *L)
 	push_whole_body(L, r);
 	lua_call(L, 1, 2);
 	return 2;
-}
-
-static void req_collect(void *object)
-{
-	struct request *r = object;
-
-	r->req_handle = NULL;
 }
 
 static const struct bind_row req_methods[] = {
@@ -439,15 +422,15 @@ static const struct bind_row req_methods[] = {
 static const struct bind_kind req_kind = {
 	.name = "req",
 	.methods = req_methods,
-	.index = req_index,
-	.collect = req_collect,
+	.fields = req_fields,
+	.versioned = true,
 };
 
 /* ---- res ------------------------------------------------------------------------------------------------------------------------------------------ */
 
 static struct request *check_open(lua_State *L, const char *method)
 {
-	struct request *r = bind_check(L, 1, &res_kind);
+	struct request *r = bind_self(L);
 
 	if (r->finished && !r->aborted)
 		state_error(L, "res:%s: the response is finished", method);
@@ -631,30 +614,12 @@ static int res_detach(lua_State *L)
 	return 1;
 }
 
-static int res_index(lua_State *L, void *object, const char *key, size_t len)
+static int res_is_writable(lua_State *L)
 {
-	struct request *r = object;
-	struct str k = str_make(key, len);
+	const struct request *r = bind_self(L);
 
-	if (str_eq(k, LS_STR("fd")))
-		return push_fd(L, r);
-	if (str_eq(k, LS_STR("stream")))
-		return push_stream(L, r);
-	if (str_eq(k, LS_STR("is_writable"))) {
-		lua_pushboolean(L, !r->finished && !r->aborted);
-		return 1;
-	}
-	return 0;
-}
-
-static void res_collect(void *object)
-{
-	struct request *r = object;
-
-	r->res_handle = NULL;
-	/* Nobody can finish it any more. */
-	if (r->detached && !r->finished)
-		response_complete(r);
+	lua_pushboolean(L, !r->finished && !r->aborted);
+	return 1;
 }
 
 static const struct bind_row res_methods[] = {
@@ -662,14 +627,15 @@ static const struct bind_row res_methods[] = {
 	{ "header", res_header, "sa", LUA_ROLE_WORKER, "header(name, value | list) -> res: replaces." },
 	{ "cookie", res_cookie, "t", LUA_ROLE_WORKER,
 	  "cookie{ name, value, path, domain, max_age, expires, same_site, secure, http_only } -> res" },
-	{ "write", res_write, "S", LUA_ROLE_WORKER | BIND_WAITS,
+	{ "write", res_write, "S", LUA_ROLE_WORKER,
 	  "write(chunk) -> true | nil, message, code: a part of the body; waits while the client is slow." },
-	{ "finish", res_finish, "S?", LUA_ROLE_WORKER | BIND_WAITS,
+	{ "finish", res_finish, "S?", LUA_ROLE_WORKER,
 	  "finish(body) -> true | nil, message, code: the body, or its last part." },
 	{ "sendfile", res_sendfile, "si?i?", LUA_ROLE_WORKER,
 	  "sendfile(path, offset = 0, length = 0) -> true | nil, message, code: the body from a file; 0: to its end." },
-	{ "redirect", res_redirect, "si?", LUA_ROLE_WORKER | BIND_WAITS, "redirect(url, code = 302) -> true" },
-	{ "json", res_json, "a", LUA_ROLE_WORKER | BIND_WAITS, "json(value) -> true | nil, message, code" },
+	{ "redirect", res_redirect, "si?", LUA_ROLE_WORKER, "redirect(url, code = 302) -> true" },
+	{ "json", res_json, "a", LUA_ROLE_WORKER, "json(value) -> true | nil, message, code" },
+	{ "is_writable", res_is_writable, "", LUA_ROLE_WORKER, "is_writable() -> boolean: an answer can still be sent." },
 	{ "detach", res_detach, "", LUA_ROLE_WORKER, "detach() -> res: the handler's end does not finish the response." },
 	{ NULL, NULL, NULL, 0, NULL },
 };
@@ -677,8 +643,7 @@ static const struct bind_row res_methods[] = {
 static const struct bind_kind res_kind = {
 	.name = "res",
 	.methods = res_methods,
-	.index = res_index,
-	.collect = res_collect,
+	.versioned = true,
 };
 
 int api_http_open(lua_State *L)

@@ -184,7 +184,7 @@ static int port_set(lua_State *L)
 	struct app *app = app_of(L);
 
 	refuse_when_started(L, app, "port:set");
-	set_all(L, 2, app, bind_check(L, 1, &port_kind));
+	set_all(L, 2, app, bind_self(L));
 	lua_settop(L, 1);
 	return 1;
 }
@@ -192,7 +192,7 @@ static int port_set(lua_State *L)
 static int port_on(lua_State *L)
 {
 	struct app *app = app_of(L);
-	struct port *port = bind_check(L, 1, &port_kind);
+	struct port *port = bind_self(L);
 	int event = event_of(L, 2);
 
 	refuse_when_started(L, app, "port:on");
@@ -203,22 +203,32 @@ static int port_on(lua_State *L)
 	return 1;
 }
 
-static int port_index(lua_State *L, void *object, const char *key, size_t len)
+static int push_port_host(lua_State *L, void *object)
 {
-	static const char *const types[] = { "tcp", "tcp6", "unix" };
-	const struct port *port = object;
-	struct str k = str_make(key, len);
-
-	if (str_eq(k, LS_STR("host")))
-		lua_pushstring(L, port->host);
-	else if (str_eq(k, LS_STR("port")))
-		lua_pushinteger(L, port->number);
-	else if (str_eq(k, LS_STR("type")))
-		lua_pushstring(L, types[port->type]);
-	else
-		return 0;
+	lua_pushstring(L, ((const struct port *)object)->host);
 	return 1;
 }
+
+static int push_port_number(lua_State *L, void *object)
+{
+	lua_pushinteger(L, ((const struct port *)object)->number);
+	return 1;
+}
+
+static int push_port_type(lua_State *L, void *object)
+{
+	static const char *const types[] = { "tcp", "tcp6", "unix" };
+
+	lua_pushstring(L, types[((const struct port *)object)->type]);
+	return 1;
+}
+
+static const struct bind_field port_fields[] = {
+	{ "host", push_port_host },
+	{ "port", push_port_number },
+	{ "type", push_port_type },
+	{ NULL, NULL },
+};
 
 static const struct bind_row port_methods[] = {
 	{ "set", port_set, "t", LUA_ROLE_ALL, "set(settings) -> port: settings of this port alone." },
@@ -226,7 +236,7 @@ static const struct bind_row port_methods[] = {
 	{ NULL, NULL, NULL, 0, NULL },
 };
 
-static const struct bind_kind port_kind = { .name = "port", .methods = port_methods, .index = port_index };
+static const struct bind_kind port_kind = { .name = "port", .methods = port_methods, .fields = port_fields };
 
 /* ---- before start --------------------------------------------------------------------------------------------------------------------- */
 
@@ -258,17 +268,6 @@ static int server_listen(lua_State *L)
 	refuse_when_started(L, app, "server:listen");
 	bind_push(L, &port_kind, add_port(L, app, 2));
 	return 1;
-}
-
-static int server_start(lua_State *L)
-{
-	struct app *app = app_of(L);
-
-	refuse_when_started(L, app, "server:start");
-	resolve_handlers(L, app);
-	note_events(app);
-	app->started = true;
-	return lua_yield(L, 0); /* app_run() never resumes the script */
 }
 
 /* ---- in a worker ------------------------------------------------------------------------------------------------------------------------ */
@@ -317,68 +316,70 @@ static int server_shutdown(lua_State *L)
 
 /* ---- the object --------------------------------------------------------------------------------------------------------------------------- */
 
-static int push_setting(lua_State *L, const struct settings *s)
+static void set_number(lua_State *L, const char *name, lua_Number value)
+{
+	lua_pushnumber(L, value);
+	bind_set_constant(L, &server_kind, name);
+}
+
+/* server.setting: every value as text, as `luaserv settings` prints it. */
+static void set_setting(lua_State *L, const struct settings *s)
 {
 	char text[512];
 
-	lua_newtable(L);
+	lua_createtable(L, 0, (int)settings_row_count);
 	for (unsigned i = 0; i < settings_row_count; i++) {
 		const struct settings_row *row = &settings_rows[i];
 
 		lua_pushstring(L, settings_text(s, s->n_ports ? &s->ports[0] : NULL, row, text, sizeof text));
 		lua_setfield(L, -2, row->name);
 	}
-	return 1;
+	bind_set_constant(L, &server_kind, "setting");
 }
 
-static int push_worker_field(lua_State *L, struct str k)
+/* Fields that stay as they are while the process lives. */
+static void set_constants(lua_State *L, const struct app *app)
 {
 	const struct worker *w = worker_current();
+	const struct port *first = w && w->o.settings->n_ports ? &w->o.settings->ports[0] : &app->settings.ports[0];
 
+	lua_pushstring(L, app->settings.ports[0].host);
+	bind_set_constant(L, &server_kind, "host");
+	set_number(L, "port", first->number);
 	if (!w)
-		return 0;
-	if (str_eq(k, LS_STR("worker_id")))
-		lua_pushinteger(L, (lua_Integer)w->o.slot);
-	else if (str_eq(k, LS_STR("worker_pid")))
-		lua_pushinteger(L, getpid());
-	else if (str_eq(k, LS_STR("master_pid")))
-		lua_pushinteger(L, w->o.master_pid);
-	else if (str_eq(k, LS_STR("manager_pid")))
-		lua_pushinteger(L, w->o.manager_pid);
-	else if (str_eq(k, LS_STR("setting")))
-		return push_setting(L, w->o.settings);
-	else
-		return 0;
-	return 1;
+		return;
+	set_number(L, "worker_id", w->o.slot);
+	set_number(L, "worker_pid", getpid());
+	set_number(L, "master_pid", w->o.master_pid);
+	set_number(L, "manager_pid", w->o.manager_pid);
+	set_setting(L, w->o.settings);
 }
 
-static int push_ports(lua_State *L, struct app *app)
+/* server.ports, server.mode: known when the script has said all. */
+static void set_declared(lua_State *L, struct app *app)
 {
+	static const char *const modes[] = { "process", "base", "single" };
+
+	lua_pushstring(L, modes[app->settings.mode]);
+	bind_set_constant(L, &server_kind, "mode");
 	lua_createtable(L, (int)app->settings.n_ports, 0);
 	for (unsigned i = 0; i < app->settings.n_ports; i++) {
 		bind_push(L, &port_kind, &app->settings.ports[i]);
 		lua_rawseti(L, -2, (int)i + 1);
 	}
-	return 1;
+	bind_set_constant(L, &server_kind, "ports");
 }
 
-static int server_index(lua_State *L, void *object, const char *key, size_t len)
+static int server_start(lua_State *L)
 {
-	static const char *const modes[] = { "process", "base", "single" };
-	struct app *app = object;
-	struct str k = str_make(key, len);
+	struct app *app = app_of(L);
 
-	if (str_eq(k, LS_STR("mode")))
-		lua_pushstring(L, modes[app->settings.mode]);
-	else if (str_eq(k, LS_STR("host")))
-		lua_pushstring(L, app->settings.ports[0].host);
-	else if (str_eq(k, LS_STR("port")))
-		lua_pushinteger(L, app->settings.ports[0].number);
-	else if (str_eq(k, LS_STR("ports")))
-		return push_ports(L, app);
-	else
-		return push_worker_field(L, k);
-	return 1;
+	refuse_when_started(L, app, "server:start");
+	resolve_handlers(L, app);
+	note_events(app);
+	set_declared(L, app);
+	app->started = true;
+	return lua_yield(L, 0); /* app_run() never resumes the script */
 }
 
 static const struct bind_row server_methods[] = {
@@ -386,7 +387,7 @@ static const struct bind_row server_methods[] = {
 	{ "on", server_on, "sa", LUA_ROLE_ALL, "on(event, handler) -> server: see the events' reference." },
 	{ "listen", server_listen, "s?i?s?", LUA_ROLE_ALL, "listen(host, port, type) -> port: one more listener." },
 	{ "start", server_start, "", LUA_ROLE_ALL, "start(): ends the script's part; the runtime takes over." },
-	{ "send", server_send, "iS", LUA_ROLE_WORKER | BIND_WAITS,
+	{ "send", server_send, "iS", LUA_ROLE_WORKER,
 	  "send(fd, data) -> true | nil, message, code: waits while the connection's budget is used up." },
 	{ "close", server_close, "ib?", LUA_ROLE_WORKER,
 	  "close(fd, reset) -> true | nil, message, code: what is queued leaves first, unless reset." },
@@ -396,7 +397,7 @@ static const struct bind_row server_methods[] = {
 	{ NULL, NULL, NULL, 0, NULL },
 };
 
-static const struct bind_kind server_kind = { .name = "server", .methods = server_methods, .index = server_index };
+static const struct bind_kind server_kind = { .name = "server", .methods = server_methods };
 
 /* server(host, port, mode, type) */
 static int make_server(lua_State *L)
@@ -418,6 +419,7 @@ static int make_server(lua_State *L)
 	lua_settop(L, 3);
 	add_port(L, app, 1);
 	app->has_server = true;
+	set_constants(L, app);
 	bind_push(L, &server_kind, app);
 	lua_pushvalue(L, -1);
 	app->server_ref = luaL_ref(L, LUA_REGISTRYINDEX);

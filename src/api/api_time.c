@@ -150,8 +150,8 @@ static int start(lua_State *L, const char *what, double least_ms, bool repeats)
 	int nargs = lua_gettop(L) - 2;
 
 	if (!(ms >= least_ms && ms <= MS_MAX))
-		return state_error(L, "bad argument #1 to 'luaserv.%s' (%.0f to %.0f milliseconds expected, got %.14g)", what,
-				   least_ms, MS_MAX, lua_tonumber(L, 1));
+		return state_error(L, "bad argument #1 to 'luaserv.%s' (%.0f to %.0f milliseconds expected, got %.14g)",
+		                   what, least_ms, MS_MAX, lua_tonumber(L, 1));
 	if (nargs > ARGS_MAX)
 		return state_error(L, "luaserv.%s passes on at most %d arguments", what, ARGS_MAX);
 	if (set->by_id.count >= TIMERS_MAX)
@@ -205,7 +205,7 @@ static int time_sleep(lua_State *L)
 
 	if (!(ms >= 0 && ms <= MS_MAX))
 		return state_error(L, "bad argument #1 to 'luaserv.sleep' (0 to %.0f seconds expected, got %.14g)",
-				   MS_MAX / 1000, lua_tonumber(L, 1));
+		                   MS_MAX / 1000, lua_tonumber(L, 1));
 	return sched_sleep(L, "luaserv.sleep", (uint64_t)ms);
 }
 
@@ -226,7 +226,8 @@ static int time_time(lua_State *L)
 enum { ROLES = LUA_ROLE_WORKER | LUA_ROLE_TASK | LUA_ROLE_PROCESS };
 
 static const struct bind_row functions[] = {
-	{ "sleep", time_sleep, "n", ROLES | BIND_WAITS, "sleep(seconds) -> true: the coroutine waits, the worker goes on." },
+	{ "sleep", time_sleep, "n", ROLES | BIND_WAITS,
+	  "sleep(seconds) -> true: the coroutine waits, the worker goes on." },
 	{ "after", time_after, "nf*", ROLES, "after(ms, fn, …) -> id: calls fn(…) once." },
 	{ "tick", time_tick, "nf*", ROLES,
 	  "tick(ms, fn, …) -> id: calls fn(id, …) each ms milliseconds; beats that were missed are skipped." },

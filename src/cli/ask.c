@@ -35,8 +35,8 @@ int ask_find(const struct cli_args *args, struct rundir_entry *out)
 	if (r != -ESRCH)
 		return cli_complain(r == -EEXIST ? CLI_USAGE : CLI_FAILED, "%s", err.text);
 	if (q.pid)
-		return cli_complain(CLI_NO_SERVER, "the server with pid %d left no admin socket in our runtime directory",
-				    q.pid);
+		return cli_complain(CLI_NO_SERVER,
+		                    "the server with pid %d left no admin socket in our runtime directory", q.pid);
 	if (q.script)
 		return cli_complain(CLI_NO_SERVER, "no server runs %s", q.script);
 	return cli_complain(CLI_NO_SERVER, "no server was started in %s; name one with -s or -p", q.directory);
@@ -70,7 +70,7 @@ static int send_command(const struct rundir_entry *server, const char *command, 
 
 	if (fd < 0)
 		return cli_complain(CLI_NO_SERVER, "the server with pid %d does not answer: %s", server->pid,
-				    strerror(-fd));
+		                    strerror(-fd));
 	snprintf(line, sizeof line, "{\"command\":\"%s\"%s}\n", command, members);
 	if (fd_write_all(fd, str_from(line)) < 0) {
 		fd_close(&fd);

@@ -19,7 +19,8 @@ static int run_help(struct cli_args *args);
 const struct cli_command cli_commands[] = {
 	{ "run", cmd_run, CLI_APP | CLI_DAEMON | CLI_READY_FD, NULL,
 	  "Run the server, in the foreground or (-d) as a daemon." },
-	{ "check", cmd_conf_check, CLI_APP, NULL, "Evaluate the app, check its settings, print where it would listen." },
+	{ "check", cmd_conf_check, CLI_APP, NULL,
+	  "Evaluate the app, check its settings, print where it would listen." },
 	{ "reload", cmd_run_reload, CLI_WHICH | CLI_TASKS, NULL,
 	  "Load the app anew; prints why when it is refused, and the old one serves on." },
 	{ "stop", cmd_run_stop, CLI_WHICH, NULL, "Stop the server and wait until it has ended." },
@@ -78,7 +79,7 @@ bool cli_has_script(const struct cli_args *args)
 	return true;
 }
 
-/* ---- help ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- help ------------------------------------------------------------------------------------ */
 
 static void print_help(FILE *f)
 {
@@ -94,7 +95,8 @@ static void print_help(FILE *f)
 		fprintf(f, "  %-16s %s\n", left, o->doc);
 	}
 	fputs("\nA running server is named by -s or -p, or is the only one started in this directory.\n"
-	      "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no such server.\n", f);
+	      "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no such server.\n",
+	      f);
 }
 
 static int run_help(struct cli_args *args LS_UNUSED)
@@ -103,7 +105,7 @@ static int run_help(struct cli_args *args LS_UNUSED)
 	return CLI_DONE;
 }
 
-/* ---- arguments -------------------------------------------------------------------------------------------------------------------- */
+/* ---- arguments ------------------------------------------------------------------------------- */
 
 /* The row, and where its value begins if it is in the same argument ("-oname=value", "--dump=json"). */
 static const struct option_row *find_option(const char *arg, const char **value)
@@ -169,7 +171,8 @@ static int take_option(struct cli_args *args, const struct option_row *o, const 
 		break;
 	case CLI_READY_FD:
 		if (str_to_u64(str_from(value), &n) < 0 || n > 65535)
-			return cli_complain(CLI_USAGE, "--ready-fd takes the number of a descriptor, not \"%s\"", value);
+			return cli_complain(CLI_USAGE, "--ready-fd takes the number of a descriptor, not \"%s\"",
+			                    value);
 		args->ready_fd = (int)n;
 		break;
 	default:
@@ -192,7 +195,8 @@ static int complain_of_word(const char *word)
 		}
 	}
 	if (str_ends(str_from(word), LS_STR(".lua")))
-		return cli_complain(CLI_USAGE, "there is no command \"%s\"; to run a script: luaserv -s %s", word, word);
+		return cli_complain(CLI_USAGE, "there is no command \"%s\"; to run a script: luaserv -s %s", word,
+		                    word);
 	if (least <= 2)
 		return cli_complain(CLI_USAGE, "there is no command \"%s\"; did you mean %s?", word, nearest->name);
 	return cli_complain(CLI_USAGE, "there is no command \"%s\"; luaserv help lists them", word);

@@ -25,20 +25,20 @@ enum cli_option {
 };
 
 struct cli_args {
-	unsigned given;        /* enum cli_option */
-	const char *script;    /* as given, or NULL */
+	unsigned given;     /* enum cli_option */
+	const char *script; /* as given, or NULL */
 	const char *pidfile;
 	const char *dump;
-	const char *word;      /* behind the command; NULL: none */
+	const char *word; /* behind the command; NULL: none */
 	int ready_fd;
-	struct launch launch;  /* -s, -c and -o with absolute paths */
+	struct launch launch; /* -s, -c and -o with absolute paths */
 };
 
 struct cli_command {
 	const char *name;
 	int (*run)(struct cli_args *args);
-	unsigned takes;        /* enum cli_option */
-	const char *word;      /* what may stand behind it, for help; NULL: nothing */
+	unsigned takes;   /* enum cli_option */
+	const char *word; /* what may stand behind it, for help; NULL: nothing */
 	const char *doc;
 };
 

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* ---- evaluation ------------------------------------------------------------------------------------------------------------------- */
+/* ---- evaluation ------------------------------------------------------------------------------ */
 
 struct evaluation {
 	struct loop loop;
@@ -56,7 +56,7 @@ static struct release *evaluate(const struct cli_args *args)
 	return e.release;
 }
 
-/* ---- check ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- check ----------------------------------------------------------------------------------- */
 
 static const char *text_of(const struct settings *s, const struct port *port, const char *name, char *out, size_t cap)
 {
@@ -91,20 +91,20 @@ int cmd_conf_check(struct cli_args *args)
 	return CLI_DONE;
 }
 
-/* ---- settings ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- settings -------------------------------------------------------------------------------- */
 
 static const char *layer_name(const uint8_t *layers, unsigned index)
 {
 	static const char *const names[] = { "the default", "the configuration file", "the environment", "the script",
-					     "the option -o" };
+		                             "the option -o" };
 
 	return layers ? names[layers[index] % LS_COUNT(names)] : names[0];
 }
 
 static const char *reload_name(enum settings_reload reload)
 {
-	static const char *const names[] = { "at once", "on new connections after a reload", "in new workers after a reload",
-					     "after a restart" };
+	static const char *const names[] = { "at once", "on new connections after a reload",
+		                             "in new workers after a reload", "after a restart" };
 
 	return names[reload];
 }

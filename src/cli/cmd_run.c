@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* ---- daemon ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- daemon ---------------------------------------------------------------------------------- */
 
 static int send_launch(int control, const struct launch *launch, int ready_fd)
 {
@@ -75,8 +75,8 @@ static int start_daemon(const struct launch *launch, int ready_fd)
 		return cli_complain(CLI_FAILED, "%s", err.text);
 	}
 	r = send_launch(pair[0], launch, ready_fd);
-	code = r < 0 ? cli_complain(CLI_FAILED, "the daemon cannot be told what to run: %s", strerror(-r)) :
-		       wait_for_daemon(pair[0]);
+	code = r < 0 ? cli_complain(CLI_FAILED, "the daemon cannot be told what to run: %s", strerror(-r))
+	             : wait_for_daemon(pair[0]);
 	fd_close(&pair[0]);
 	fd_close(&child.pidfd);
 	return code;
@@ -95,7 +95,7 @@ int cmd_run(struct cli_args *args)
 	return code == RUN_MASTER_DAEMONIZE ? start_daemon(&args->launch, args->ready_fd) : code;
 }
 
-/* ---- a running one -------------------------------------------------------------------------------------------------------------------- */
+/* ---- a running one --------------------------------------------------------------------------- */
 
 int cmd_run_reload(struct cli_args *args)
 {
@@ -151,7 +151,7 @@ static int start_again(const struct rundir_entry *server)
 	}
 	if (code == CLI_DONE && chdir(server->directory) < 0)
 		code = cli_complain(CLI_FAILED, "its directory %s cannot be entered: %s", server->directory,
-				    strerror(errno));
+		                    strerror(errno));
 	if (code == CLI_DONE)
 		code = start_daemon(&launch, -1);
 	launch_fini(&launch);

@@ -46,7 +46,7 @@ const char *ctl_build_id(void)
 {
 	static const char table[] =
 #define CTL(senders, name, least_fds, most_fds, least_text, most_text, doc) \
-	#name " " #least_fds " " #most_fds " " #most_text ";"
+#name " " #least_fds " " #most_fds " " #most_text ";"
 #include "ipc/ctl.def"
 #undef CTL
 		;

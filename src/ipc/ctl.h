@@ -1,7 +1,7 @@
 /* Control messages: what master, manager, workers and evaluators tell each other over SEQPACKET sockets.
  *
- * Each type has a row in ctl.def: who may send it, how many descriptors it carries, how long its text may be.  A message
- * that breaks its row is -EPROTO, and whoever received it closes the socket.
+ * Each type has a row in ctl.def: who may send it, how many descriptors it carries, how long its text may
+ * be. A message that breaks its row is -EPROTO, and whoever received it closes the socket.
  */
 #pragma once
 
@@ -44,15 +44,16 @@ struct ctl_msg {
 /* "READY"; "?" for a number that is none. */
 const char *ctl_name(unsigned type);
 
-/* Sends one message; its descriptors stay the caller's.  Waits up to a second while the peer's queue is full, then
- * -EAGAIN: such a peer does not live. -EPIPE and -ECONNRESET: it has gone. */
+/* Sends one message; its descriptors stay the caller's. Waits up to a second while the peer's queue is
+ * full, then -EAGAIN: such a peer does not live. -EPIPE and -ECONNRESET: it has gone. */
 int ctl_send(int fd, const struct ctl_msg *m);
 
-/* Receives one message that a peer of roles `from` may send.  1: `m` holds it; 0: end of file; -EAGAIN; -EPROTO: it broke
- * its row, its descriptors are closed. */
+/* Receives one message that a peer of roles `from` may send. 1: `m` holds it; 0: end of file; -EAGAIN;
+ * -EPROTO: it broke its row, its descriptors are closed. */
 int ctl_recv(int fd, unsigned from, struct ctl_msg *m);
 
-/* What ctl_recv() checks, over bytes that came with `n_fds` descriptors: 0 with `m` filled (not m->fds), or -EPROTO. */
+/* What ctl_recv() checks, over bytes that came with `n_fds` descriptors: 0 with `m` filled (not m->fds), or
+ * -EPROTO. */
 int ctl_parse(struct str bytes, int n_fds, unsigned from, struct ctl_msg *m);
 
 /* Descriptor `i`, which is the caller's from now on. */

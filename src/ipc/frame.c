@@ -40,3 +40,8 @@ int frame_check(const struct frame *f, enum frame_dir dir)
 		return -EBADMSG;
 	return 0;
 }
+
+bool frame_is_notice(unsigned type)
+{
+	return type < LS_COUNT(rows) && rows[type].max != FRAME_ANY_LEN;
+}

@@ -64,3 +64,6 @@ const char *frame_name(unsigned type);
 
 /* 0 if a frame of this type may travel in this direction with this length; -EBADMSG otherwise. */
 int frame_check(const struct frame *f, enum frame_dir dir);
+/* True for types with a short payload of fixed length: they say that something begins or ends, and a link takes them up
+ * to twice its limit, since the peer would wait for ever for one that was refused. */
+bool frame_is_notice(unsigned type);

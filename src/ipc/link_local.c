@@ -30,6 +30,7 @@ struct link_local {
 	struct link base;
 	struct link_local *peer; /* NULL: closed */
 	struct queue in;         /* the peer appends, this end drains */
+	bool last;               /* its owner's hook runs after the peer's, so it answers for both before the loop sleeps */
 	struct link_local_opts o;
 };
 
@@ -99,7 +100,7 @@ static int local_send(struct link *base, const struct frame *f, const struct str
 
 	for (int i = 0; i < n; i++)
 		len += parts[i].len;
-	if (q->bytes + len > l->o.hard_max)
+	if (q->bytes + len > (frame_is_notice(f->type) ? 2 : 1) * l->o.hard_max)
 		return -ENOBUFS;
 
 	char *at = reserve(q, align_up(sizeof *f + len, sizeof *f));
@@ -123,11 +124,17 @@ static int local_send(struct link *base, const struct frame *f, const struct str
 	return 0;
 }
 
+/* True: its sender waits for room, and there is some. */
+static bool has_room_to_tell(const struct link_local *l)
+{
+	return l->base.full && l->peer && l->peer->in.bytes <= l->o.queue_max / 2;
+}
+
 static void local_flush(struct link *base)
 {
 	struct link_local *l = self(base);
 
-	if (!base->full || !l->peer || l->peer->in.bytes > l->o.queue_max / 2)
+	if (!has_room_to_tell(l))
 		return;
 	base->full = false;
 	if (base->on_room)
@@ -172,7 +179,11 @@ static int local_drain(struct link *base)
 
 static bool local_may_sleep(struct link *base)
 {
-	return self(base)->in.bytes == 0;
+	const struct link_local *l = self(base);
+
+	if (l->in.bytes > 0)
+		return false;
+	return !l->last || !l->peer || (l->peer->in.bytes == 0 && !has_room_to_tell(l->peer));
 }
 
 static void local_close(struct link *base)
@@ -219,6 +230,7 @@ void link_local_new(const struct link_local_opts *o, struct link **reactor_end, 
 
 	a->peer = b;
 	b->peer = a;
+	a->last = true;
 	*reactor_end = &a->base;
 	*worker_end = &b->base;
 }

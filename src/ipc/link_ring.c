@@ -83,6 +83,21 @@ static int put_piece(struct link_ring *l, const struct frame *f, const struct st
 	return keep(l, f, parts, n, skip);
 }
 
+static void drop_waiting(struct link_ring *l, struct waiting *w)
+{
+	l->backlog_bytes -= sizeof *w + w->f.len;
+	list_del(&w->link);
+	free(w);
+}
+
+/* There was no memory for a piece: those before it, of which none is published, must not be seen either. */
+static void take_back(struct link_ring *l, uint64_t head, const struct list *last)
+{
+	l->tx.head = head;
+	while (l->backlog.prev != last)
+		drop_waiting(l, LS_CONTAINER_OF(l->backlog.prev, struct waiting, link));
+}
+
 static int ring_link_send(struct link *base, const struct frame *f, const struct str *parts, int n)
 {
 	struct link_ring *l = self(base);
@@ -91,9 +106,11 @@ static int ring_link_send(struct link *base, const struct frame *f, const struct
 
 	for (int i = 0; i < n; i++)
 		len += parts[i].len;
-	if (l->backlog_bytes + len > l->o.backlog_max)
+	if (l->backlog_bytes + len > (frame_is_notice(f->type) ? 2 : 1) * l->o.backlog_max)
 		return -ENOBUFS;
 
+	uint64_t head = l->tx.head;
+	struct list *last = l->backlog.prev;
 	size_t done = 0;
 
 	do {
@@ -108,8 +125,10 @@ static int ring_link_send(struct link *base, const struct frame *f, const struct
 
 		int r = put_piece(l, &piece, parts, n, done);
 
-		if (r < 0)
+		if (r < 0) {
+			take_back(l, head, last);
 			return r;
+		}
 		done += piece.len;
 	} while (done < len);
 	base->sent++;
@@ -127,9 +146,7 @@ static void move_backlog(struct link_ring *l)
 			return;
 		if (w->f.len)
 			memcpy(at, w->payload, w->f.len);
-		l->backlog_bytes -= sizeof *w + w->f.len;
-		list_del(it);
-		free(w);
+		drop_waiting(l, w);
 	}
 }
 
@@ -187,7 +204,7 @@ static int deliver(struct link_ring *l, const struct frame *f, struct str payloa
 
 	if (r < 0)
 		return r;
-	if (must_be_whole(f->type) && (l->whole || f->flags & FRAME_MORE)) {
+	if (l->whole || (must_be_whole(f->type) && f->flags & FRAME_MORE)) {
 		r = join(l, f, payload);
 		if (r <= 0)
 			return r;

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "lua/failure.h"
 #include "lua/image.h"
 #include "sys/fd.h"
 
@@ -68,7 +69,8 @@ static bool is_closing(struct str line)
 	return trimmed.len == 0;
 }
 
-/* The first line with code behind `start`, of the set of lines on top of the stack (debug.getinfo's activelines); 0: none. */
+/* The first line with code behind `start`, of the set of lines on top of the stack (debug.getinfo's activelines);
+ * 0: none. */
 static int first_code_behind(lua_State *L, int start, struct str text)
 {
 	int first = 0;
@@ -109,8 +111,9 @@ static void warn_of_dead_code(lua_State *co, const struct image *image, const ch
 
 		lua_pop(co, 1);
 		if (line)
-			log_warn("%s: line %d and what follows never runs, since server:start() in line %d ends the script",
-				 path, line, ar.currentline);
+			log_warn(
+				"%s: line %d and what follows never runs, since server:start() in line %d ends the script",
+				path, line, ar.currentline);
 	}
 	free(owned);
 }
@@ -123,8 +126,9 @@ static int declare_function_app(struct app *a, lua_State *co, struct err *err)
 	struct port *port;
 
 	if (a->has_server)
-		return err_set(err, -EINVAL, "the script made a server and returned a function; do one of the two, and end a "
-					     "script that makes a server with server:start()");
+		return err_set(err, -EINVAL,
+		               "the script made a server and returned a function; do one of the two, and end a "
+		               "script that makes a server with server:start()");
 	port = settings_add_port(&a->settings, "0.0.0.0", FUNCTION_APP_PORT, PORT_TCP, err);
 	if (!port)
 		return err->code;
@@ -145,37 +149,26 @@ static int explain_return(const struct app *a, lua_State *co, const char *name, 
 
 	if (a->has_server)
 		return err_set(err, -EINVAL, "%s made a server but did not start it; end it with server:start()", name);
-	return err_set(err, -EINVAL, "%s returned %s%s and started no server; end it with server:start() or "
-				     "return a function(req, res)",
-		       name, given ? "a " : "nothing", given ? given : "");
-}
-
-/* (message, coroutine) -> text with traceback. */
-static int explain_failure(lua_State *L)
-{
-	lua_State *co = lua_tothread(L, 2);
-
-	lua_pushvalue(L, 1);
-	state_explain(L, co, 0);
-	return 1;
+	return err_set(err, -EINVAL,
+	               "%s returned %s%s and started no server; end it with server:start() or "
+	               "return a function(req, res)",
+	               name, given ? "a " : "nothing", given ? given : "");
 }
 
 /* The script's error, with a traceback of its coroutine. */
 static int report_failure(lua_State *L, lua_State *co, int status, struct err *err)
 {
-	lua_pushcfunction(L, explain_failure);
-	lua_xmove(co, L, 1);
-	lua_pushthread(co);
-	lua_xmove(co, L, 1);
+	struct failure failure;
 
-	int code = status == LUA_ERRMEM ? -ENOMEM : -EINVAL;
-
-	return lua_pcall(L, 2, 1, 0) == 0 ? err_set(err, code, "%s", lua_tostring(L, -1))
-					  : err_set(err, code, "the script failed with an error that cannot be shown");
+	failure_init(&failure, L);
+	failure_explain(&failure, co);
+	err_set(err, status == LUA_ERRMEM ? -ENOMEM : -EINVAL, "%s", lua_tostring(L, -1));
+	failure_fini(&failure);
+	return status == LUA_ERRMEM ? -ENOMEM : -EINVAL;
 }
 
 static int settle(struct app *a, lua_State *L, lua_State *co, int status, const struct image *image, const char *path,
-		  struct err *err)
+                  struct err *err)
 {
 	const char *slash = strrchr(path, '/');
 	const char *name = slash ? slash + 1 : path;
@@ -188,8 +181,9 @@ static int settle(struct app *a, lua_State *L, lua_State *co, int status, const 
 	if (status == LUA_YIELD)
 		return err_set(err, -EINVAL, "%s called coroutine.yield outside of any coroutine of its own", name);
 	if (a->started)
-		return err_set(err, -EINVAL, "server:start() must be called from the script itself, not through require, "
-					     "table.sort or another function called from C; it is what ends the script");
+		return err_set(err, -EINVAL,
+		               "server:start() must be called from the script itself, not through require, "
+		               "table.sort or another function called from C; it is what ends the script");
 	if (status != 0)
 		return report_failure(L, co, status, err);
 	if (lua_gettop(co) && lua_type(co, -1) == LUA_TFUNCTION)

@@ -5,7 +5,7 @@
 #include "lua/state.h"
 
 struct app {
-	struct settings settings;     /* as the script and the layers below it say; workers compare, eval freezes */
+	struct settings settings; /* as the script and the layers below it say; workers compare, eval freezes */
 	bool has_server;
 	bool started;                 /* server:start() was reached */
 	bool is_function_app;         /* the script returned function(req, res) */

@@ -109,7 +109,7 @@ static int refuse_argument(lua_State *L, const struct bound *b, unsigned at)
 		got = number;
 	}
 	return state_error(L, "bad argument #%u to '%s' (%s expected, got %s)", at + 1, push_name(L, b),
-			   wanted(b->letter[at]), got);
+	                   wanted(b->letter[at]), got);
 }
 
 static int refuse_role(lua_State *L, const struct bound *b)
@@ -117,10 +117,13 @@ static int refuse_role(lua_State *L, const struct bound *b)
 	enum lua_role role = state_role(L);
 
 	if (role == LUA_ROLE_EVAL)
-		return state_error(L, "%s cannot be called while the script is evaluated; call it in an event's handler",
-				   push_name(L, b));
+		return state_error(L,
+		                   "%s cannot be called while the script is evaluated; call it in an event's handler",
+		                   push_name(L, b));
 	return state_error(L, "%s cannot be called in a %s%s", push_name(L, b), state_role_name(role),
-			   role == LUA_ROLE_TASK ? " worker" : role == LUA_ROLE_PROCESS ? " of its own" : "");
+	                   role == LUA_ROLE_TASK      ? " worker"
+	                   : role == LUA_ROLE_PROCESS ? " of its own"
+	                                              : "");
 }
 
 static bool is_callable(lua_State *L, int index)
@@ -155,7 +158,7 @@ static int refuse_self(lua_State *L, const struct bound *b)
 	if (bind_test(L, 1, b->kind))
 		return state_error(L, "%s is finished", b->kind->name);
 	return state_error(L, "bad self to '%s' (%s expected, got %s); call it with a colon", push_name(L, b),
-			   b->kind->name, luaL_typename(L, 1));
+	                   b->kind->name, luaL_typename(L, 1));
 }
 
 static int call_checked(lua_State *L)
@@ -168,7 +171,7 @@ static int call_checked(lua_State *L)
 	if (b->kind) {
 		struct bind_handle *h = bind_test(L, 1, b->kind);
 
-		if (!h || !h->object)
+		if (!h || !bind_object(h))
 			return refuse_self(L, b);
 		first = 2;
 	}
@@ -228,38 +231,30 @@ void bind_functions(lua_State *L, const char *module, const struct bind_row *row
 
 /* ---- objects ------------------------------------------------------------------------------------------------------- */
 
-/* (handle, key) -> field; the method was looked for before. */
-static int index_field(lua_State *L)
+/* (handle, key) -> method or field.  Upvalue: name -> method, or the number of the field. */
+static int index_member(lua_State *L)
 {
-	struct bind_handle *h = lua_touserdata(L, 1);
-	size_t len;
-	const char *key;
+	const struct bind_handle *h = lua_touserdata(L, 1);
+	void *object = bind_object(h);
 
-	if (!h->object)
+	if (!object)
 		return state_error(L, "%s is finished", h->kind->name);
-	if (lua_type(L, 2) != LUA_TSTRING)
-		return 0;
-	key = lua_tolstring(L, 2, &len);
-	return h->kind->index(L, h->object, key, len);
+	lua_pushvalue(L, 2);
+	lua_rawget(L, lua_upvalueindex(1));
+	if (lua_type(L, -1) != LUA_TNUMBER)
+		return 1;
+	return h->kind->fields[lua_tointeger(L, -1)].push(L, object);
 }
-
-/* In Lua, since compiled code finds a method so for next to nothing. */
-static const char index_chunk[] = "local methods, index_field = ...\n"
-				  "return function(handle, key)\n"
-				  "\tlocal method = methods[key]\n"
-				  "\tif method ~= nil then return method end\n"
-				  "\treturn index_field(handle, key)\n"
-				  "end";
 
 static int assign_handle(lua_State *L)
 {
 	struct bind_handle *h = lua_touserdata(L, 1);
 
-	if (!h->object)
+	if (!bind_object(h))
 		return state_error(L, "%s is finished", h->kind->name);
 	if (!h->kind->newindex)
 		return state_error(L, "%s has no field '%s' to assign to", h->kind->name,
-				   lua_isstring(L, 2) ? lua_tostring(L, 2) : luaL_typename(L, 2));
+		                   lua_isstring(L, 2) ? lua_tostring(L, 2) : luaL_typename(L, 2));
 	return h->kind->newindex(L, h->object);
 }
 
@@ -278,7 +273,7 @@ static int handle_text(lua_State *L)
 {
 	struct bind_handle *h = lua_touserdata(L, 1);
 
-	if (!h->object)
+	if (!bind_object(h))
 		lua_pushfstring(L, "%s (finished)", h->kind->name);
 	else
 		lua_pushfstring(L, "%s: %p", h->kind->name, h->object);
@@ -289,9 +284,12 @@ static void push_metatable(lua_State *L, const struct bind_kind *kind)
 {
 	lua_createtable(L, 0, 6);
 	push_table(L, kind->methods, kind->name, kind);
-	if (kind->index) {
-		lua_pushcfunction(L, index_field);
-		run_chunk(L, index_chunk, 2);
+	if (kind->fields) {
+		for (int i = 0; kind->fields[i].name; i++) {
+			lua_pushinteger(L, i);
+			lua_setfield(L, -2, kind->fields[i].name);
+		}
+		lua_pushcclosure(L, index_member, 1);
 	}
 	lua_setfield(L, -2, "__index");
 	lua_pushcfunction(L, assign_handle);
@@ -341,6 +339,16 @@ void bind_register(lua_State *L, const struct bind_kind *kind)
 	k->at[k->count++].kind = kind;
 }
 
+void bind_set_constant(lua_State *L, const struct bind_kind *kind, const char *name)
+{
+	assert(!kind->fields);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, metatable_of(state_of(L)->slots[STATE_KINDS], kind));
+	lua_getfield(L, -1, "__index");
+	lua_pushvalue(L, -3);
+	lua_setfield(L, -2, name);
+	lua_pop(L, 3);
+}
+
 struct bind_handle *bind_push(lua_State *L, const struct bind_kind *kind, void *object)
 {
 	int metatable = metatable_of(state_of(L)->slots[STATE_KINDS], kind);
@@ -350,6 +358,8 @@ struct bind_handle *bind_push(lua_State *L, const struct bind_kind *kind, void *
 	struct bind_handle *h = lua_newuserdata(L, sizeof *h);
 
 	*h = (struct bind_handle){ .object = object, .kind = kind };
+	if (kind->versioned)
+		h->serial = *(const uint64_t *)object;
 	lua_rawgeti(L, LUA_REGISTRYINDEX, metatable);
 	lua_setmetatable(L, -2);
 	return h;
@@ -374,7 +384,7 @@ void *bind_check(lua_State *L, int idx, const struct bind_kind *kind)
 
 	if (!h)
 		state_error(L, "%s expected, got %s", kind->name, luaL_typename(L, idx));
-	else if (!h->object)
+	else if (!bind_object(h))
 		state_error(L, "%s is finished", kind->name);
 	else
 		return h->object;
@@ -440,7 +450,8 @@ static int resolve_table(lua_State *L)
 	if (lua_type(L, 2) != LUA_TSTRING || lua_isnil(L, 3))
 		return luaL_error(L, "a table must be callable or of the form { object, \"method\" }");
 	if (lua_type(L, 3) != LUA_TTABLE && lua_type(L, 3) != LUA_TUSERDATA)
-		return luaL_error(L, "the object of a method must be a table or userdata, not a %s", luaL_typename(L, 3));
+		return luaL_error(L, "the object of a method must be a table or userdata, not a %s",
+		                  luaL_typename(L, 3));
 	lua_getfield(L, 3, lua_tostring(L, 2));
 	if (!is_callable(L, -1))
 		return luaL_error(L, "the object has no method \"%s\"", lua_tostring(L, 2));
@@ -465,8 +476,10 @@ static int resolve(lua_State *L)
 	case LUA_TTABLE:
 		return resolve_table(L);
 	default:
-		return luaL_error(L, "a function, \"module.function\", { object, \"method\" } or a callable table "
-				     "is expected, got a %s", luaL_typename(L, 1));
+		return luaL_error(L,
+		                  "a function, \"module.function\", { object, \"method\" } or a callable table "
+		                  "is expected, got a %s",
+		                  luaL_typename(L, 1));
 	}
 }
 

@@ -258,7 +258,7 @@ static int try_templates(lua_State *L, const struct source *src, int name_at, bo
 		if (load_here(L, src, path, from_image) == 0)
 			return 1;
 		return luaL_error(L, "error loading module '%s' from file '%s':\n\t%s", lua_tostring(L, 1), path,
-				  lua_tostring(L, -1));
+		                  lua_tostring(L, -1));
 	}
 	return 0;
 }

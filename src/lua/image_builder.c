@@ -127,8 +127,9 @@ int image_builder_add(struct image_builder *b, const char *path, struct err *err
 	ssize_t len = fd_read_file(absolute, left, &data, err);
 
 	if (len == -EFBIG)
-		return err_set(err, -EFBIG, "the app image would be larger than %" PRIu64 " bytes (image_max_size) with %s",
-			       b->max_bytes, absolute);
+		return err_set(err, -EFBIG,
+		               "the app image would be larger than %" PRIu64 " bytes (image_max_size) with %s",
+		               b->max_bytes, absolute);
 	if (len < 0)
 		return (int)len;
 
@@ -239,7 +240,8 @@ int image_builder_add_glob(struct image_builder *b, const char *directory, const
 	int flags = strstr(pattern, "**") ? 0 : FNM_PATHNAME;
 
 	if (pattern[0] == '/' || strstr(pattern, ".."))
-		return err_set(err, -EINVAL, "image: %s must be relative to the script's folder and lie below it", pattern);
+		return err_set(err, -EINVAL, "image: %s must be relative to the script's folder and lie below it",
+		               pattern);
 	if (pattern[0] == '.' && pattern[1] == '/')
 		pattern += 2;
 	return walk_tree(b, directory, pattern, flags, err);

@@ -1,7 +1,9 @@
 #include "lua/sched.h"
 
-#include "base/log.h"
 #include "base/mem.h"
+#include "lua/deferred.h"
+#include "lua/failure.h"
+#include "lua/roster.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -10,156 +12,53 @@
 #include <string.h>
 
 enum {
-	POOL_MAX = 1024,    /* coroutines kept for the next task */
-	RUN_BUDGET = 256,   /* tasks per sched_run(), so that descriptors get their turn */
-	DEPTH_MAX = 64,     /* nested sched_start(); deeper ones are queued */
-	CLOSE_ROUNDS = 64,  /* turns that cancelled tasks get to end in */
-	SLOT_NONE = 0xffffffff,
+	RUN_BUDGET = 256,  /* tasks per sched_run(), so that descriptors get their turn */
+	DEPTH_MAX = 64,    /* nested sched_start(); deeper ones are queued */
+	CLOSE_ROUNDS = 64, /* turns that cancelled tasks get to end in */
 };
 
 enum task_state { TASK_FREE, TASK_READY, TASK_RUNNING, TASK_PARKED, TASK_QUEUED };
 
-/* id = generation << id_bits | index + 1: found without a map, and never the same twice in 2^36 tasks. */
-struct slot {
-	struct task *task;
-	uint64_t generation;
-	uint32_t next_free;
-};
-
 struct sched {
 	struct sched_opts opts;
 	struct state *state;
+	struct roster roster;
 	lua_State *service; /* a coroutine of our own that never runs: where C builds values */
 	int service_ref;
-	int explain_ref;    /* explain_failure() */
-	int no_memory_ref;  /* what is said when it fails */
-	int sentinel_ref;   /* what a parked coroutine inside a task yields; luaserv.co knows it */
-	int foreign_ref;    /* weak set of coroutines that coroutine.resume must refuse */
+	struct failure failure;
+	int sentinel_ref; /* what a parked coroutine inside a task yields; luaserv.co knows it */
+	int foreign_ref;  /* weak set of coroutines that coroutine.resume must refuse */
 	struct task *current;
-	unsigned depth;     /* of lua_resume */
-	unsigned alive;
+	unsigned depth; /* of lua_resume */
 	bool closing;
 	struct list queue;
-	struct list pool;
-	unsigned pooled;
-	struct slot *slots;
-	uint32_t n_slots;
-	uint32_t free_slot;
-	unsigned id_bits;
-	lua_State *failed;  /* explain_failure()'s argument */
-	lua_State *victim;  /* where raise_hook() raises `raise` */
+	lua_State *victim; /* where raise_hook() raises `raise` */
 	const char *raise;
 };
 
 static const char cancelled_text[] = "cancelled";
-static const char stray_text[] = "coroutine.yield was called in a task, outside of any coroutine of its own: nobody would "
-				 "resume it; luaserv.yield() lets other tasks run";
-
-/* OpenResty's LuaJIT has it, stock LuaJIT does not. */
-void lua_resetthread(lua_State *L, lua_State *co) __attribute__((weak));
+static const char stray_text[] =
+	"coroutine.yield was called in a task, outside of any coroutine of its own: nobody would "
+	"resume it; luaserv.yield() lets other tasks run";
 
 static void on_timeout(struct timer *timer);
 
-/* ---- coroutines and slots ------------------------------------------------------------------------------------------ */
-
-static void new_coroutine(struct task *t)
-{
-	lua_State *L = t->sched->service;
-
-	t->L = lua_newthread(L);
-	lua_rawgeti(L, LUA_REGISTRYINDEX, t->sched->foreign_ref);
-	lua_pushvalue(L, -2);
-	lua_pushboolean(L, 1);
-	lua_rawset(L, -3);
-	lua_pop(L, 1);
-	t->anchor = luaL_ref(L, LUA_REGISTRYINDEX);
-}
-
-/* After an error the coroutine is dead; makes it, or another, ready for the next function. */
-static void renew_coroutine(struct task *t)
-{
-	if (lua_resetthread) {
-		lua_resetthread(t->sched->service, t->L);
-		return;
-	}
-	luaL_unref(t->sched->service, LUA_REGISTRYINDEX, t->anchor);
-	new_coroutine(t);
-}
-
-static void free_task(struct task *t)
-{
-	luaL_unref(t->sched->service, LUA_REGISTRYINDEX, t->anchor);
-	free(t);
-}
-
-static void grow_slots(struct sched *s)
-{
-	uint32_t n = LS_MIN(s->n_slots ? s->n_slots * 2 : 64, s->opts.max_tasks);
-
-	s->slots = xrealloc(s->slots, n * sizeof *s->slots);
-	for (uint32_t i = n; i-- > s->n_slots;) {
-		s->slots[i] = (struct slot){ .next_free = s->free_slot };
-		s->free_slot = i;
-	}
-	s->n_slots = n;
-}
-
-static uint32_t slot_of(const struct sched *s, uint64_t id)
-{
-	return (uint32_t)((id - 1) & ((1ULL << s->id_bits) - 1));
-}
-
-static void take_slot(struct sched *s, struct task *t)
-{
-	if (s->free_slot == SLOT_NONE)
-		grow_slots(s);
-
-	uint32_t index = s->free_slot;
-	struct slot *slot = &s->slots[index];
-
-	s->free_slot = slot->next_free;
-	slot->task = t;
-	t->id = (slot->generation << s->id_bits) + index + 1;
-}
-
-static void give_slot(struct sched *s, uint64_t id)
-{
-	uint32_t index = slot_of(s, id);
-	struct slot *slot = &s->slots[index];
-
-	slot->task = NULL;
-	slot->generation = (slot->generation + 1) & ((1ULL << (52 - s->id_bits)) - 1);
-	slot->next_free = s->free_slot;
-	s->free_slot = index;
-}
+/* ---- tasks --------------------------------------------------------------------------------------------------------- */
 
 struct task *sched_find(struct sched *s, uint64_t id)
 {
-	if (id == 0 || slot_of(s, id) >= s->n_slots)
-		return NULL;
-
-	struct task *t = s->slots[slot_of(s, id)].task;
-
-	return t && t->id == id ? t : NULL;
+	return roster_find(&s->roster, id);
 }
 
 struct task *sched_task(struct sched *s)
 {
-	if (s->alive >= s->opts.max_tasks || s->closing)
+	struct task *t = s->closing ? NULL : roster_take(&s->roster);
+
+	if (!t)
 		return NULL;
-
-	struct list *node = list_shift(&s->pool);
-	struct task *t;
-
-	if (node) {
-		t = LS_CONTAINER_OF(node, struct task, link);
-		s->pooled--;
-	} else {
-		t = xzalloc(sizeof *t);
+	if (!t->sched) {
 		t->sched = s;
-		list_init(&t->link);
 		timer_init(&t->timer, on_timeout);
-		new_coroutine(t);
 	}
 	t->cancel = NULL;
 	t->wait = NULL;
@@ -173,8 +72,6 @@ struct task *sched_task(struct sched *s)
 	t->raise = NULL;
 	t->cancelled = false;
 	t->state = TASK_READY;
-	take_slot(s, t);
-	s->alive++;
 	return t;
 }
 
@@ -182,18 +79,9 @@ static void recycle(struct task *t)
 {
 	struct sched *s = t->sched;
 
-	give_slot(s, t->id);
 	t->state = TASK_FREE;
-	s->alive--;
-	lua_settop(t->L, 0);
-	if (s->pooled < POOL_MAX && !s->closing) {
-		s->pooled++;
-		/* At the front: the one used last is in the caches. */
-		list_append(s->pool.next, &t->link);
-	} else {
-		free_task(t);
-	}
-	if (s->alive == 0 && s->opts.on_idle)
+	roster_give(&s->roster, t, !s->closing);
+	if (s->roster.alive == 0 && s->opts.on_idle)
 		s->opts.on_idle(s->opts.ctx);
 }
 
@@ -246,40 +134,18 @@ static void disarm_raise(struct sched *s)
 
 /* ---- failures ------------------------------------------------------------------------------------------------------ */
 
-/* (message) -> text with a traceback of s->failed. */
-static int explain_failure(lua_State *L)
-{
-	state_explain(L, sched_of(L)->failed, 0);
-	return 1;
-}
-
 /* Takes the error off the dead coroutine, makes it a text with traceback, and leaves that on the coroutine, made new. */
 static void explain(struct task *t, int status)
 {
 	struct sched *s = t->sched;
-	lua_State *L = s->service;
-	/* An armed watchdog would raise in here, too. */
-	lua_Hook hook = lua_gethook(L);
-	int mask = lua_gethookmask(L);
-	int count = lua_gethookcount(L);
 
-	if (hook)
-		lua_sethook(L, NULL, 0, 0);
 	t->cancelled = lua_type(t->L, -1) == LUA_TSTRING && strcmp(lua_tostring(t->L, -1), cancelled_text) == 0;
-	s->failed = t->L;
-	lua_rawgeti(L, LUA_REGISTRYINDEX, s->explain_ref);
-	lua_xmove(t->L, L, 1);
-	if (lua_pcall(L, 1, 1, 0) != 0) {
-		lua_pop(L, 1);
-		lua_rawgeti(L, LUA_REGISTRYINDEX, s->no_memory_ref);
-	}
-	renew_coroutine(t);
+	failure_explain(&s->failure, t->L);
+	roster_renew(&s->roster, t);
 	/* What filled the memory hung on the dead coroutine. */
 	if (status == LUA_ERRMEM)
-		lua_gc(L, LUA_GCCOLLECT, 0);
-	lua_xmove(L, t->L, 1);
-	if (hook)
-		lua_sethook(L, hook, mask, count);
+		lua_gc(s->service, LUA_GCCOLLECT, 0);
+	lua_xmove(s->service, t->L, 1);
 }
 
 static void report(struct task *t)
@@ -288,84 +154,6 @@ static void report(struct task *t)
 
 	if (!t->cancelled && s->opts.on_error)
 		s->opts.on_error(s->opts.ctx, t, lua_tostring(t->L, -1));
-}
-
-/* ---- deferred functions -------------------------------------------------------------------------------------------- */
-
-void sched_defer(lua_State *L, int idx)
-{
-	struct sched *s = sched_of(L);
-	struct task *t = s ? s->current : NULL;
-
-	if (!t) {
-		state_error(L, "luaserv.defer cannot be called here: no coroutine of the server runs");
-		return;
-	}
-	lua_pushvalue(L, idx);
-	if (t->defers == LUA_NOREF) {
-		lua_newtable(L);
-		t->defers = luaL_ref(L, LUA_REGISTRYINDEX);
-	}
-	lua_rawgeti(L, LUA_REGISTRYINDEX, t->defers);
-	lua_insert(L, -2);
-	lua_rawseti(L, -2, (int)lua_objlen(L, -2) + 1);
-	lua_pop(L, 1);
-}
-
-/* Puts the results, or the message, away: the coroutine is needed for deferred functions. */
-static void keep_outcome(struct task *t, int status)
-{
-	int n = lua_gettop(t->L);
-
-	t->outcome = status;
-	lua_createtable(t->L, n, 0);
-	for (int i = 1; i <= n; i++) {
-		lua_pushvalue(t->L, i);
-		lua_rawseti(t->L, -2, i);
-	}
-	lua_pushinteger(t->L, n);
-	lua_setfield(t->L, -2, "n");
-	t->outcome_ref = luaL_ref(t->L, LUA_REGISTRYINDEX);
-}
-
-static void restore_outcome(struct task *t)
-{
-	lua_State *L = t->L;
-
-	lua_settop(L, 0);
-	lua_rawgeti(L, LUA_REGISTRYINDEX, t->outcome_ref);
-	lua_getfield(L, 1, "n");
-
-	int n = (int)lua_tointeger(L, -1);
-
-	lua_pop(L, 1);
-	luaL_checkstack(L, n + 1, NULL);
-	for (int i = 1; i <= n; i++)
-		lua_rawgeti(L, 1, i);
-	lua_remove(L, 1);
-	luaL_unref(L, LUA_REGISTRYINDEX, t->outcome_ref);
-	luaL_unref(L, LUA_REGISTRYINDEX, t->defers);
-	t->outcome_ref = LUA_NOREF;
-	t->defers = LUA_NOREF;
-}
-
-/* Leaves the deferred function that comes next on the stack; false: that was the last. */
-static bool next_deferred(struct task *t)
-{
-	lua_State *L = t->L;
-
-	lua_settop(L, 0);
-	lua_rawgeti(L, LUA_REGISTRYINDEX, t->defers);
-
-	int last = (int)lua_objlen(L, 1);
-
-	if (last == 0)
-		return false;
-	lua_rawgeti(L, 1, last);
-	lua_pushnil(L);
-	lua_rawseti(L, 1, last);
-	lua_remove(L, 1);
-	return true;
 }
 
 /* ---- running ------------------------------------------------------------------------------------------------------- */
@@ -415,7 +203,7 @@ static void finish(struct task *t, int status)
 {
 	if (t->outcome_ref != LUA_NOREF) {
 		status = t->outcome;
-		restore_outcome(t);
+		deferred_restore(t);
 	}
 	if (t->on_done)
 		t->on_done(t, status);
@@ -439,13 +227,13 @@ static bool has_more(struct task *t, int status)
 	if (t->defers == LUA_NOREF)
 		return false;
 	if (first) {
-		keep_outcome(t, status);
+		deferred_keep(t, status);
 	} else {
 		if (status != 0)
 			report(t);
 		t->cancelled = by_cancel;
 	}
-	return next_deferred(t);
+	return deferred_next(t);
 }
 
 static void run(struct task *t, int nargs)
@@ -524,7 +312,7 @@ static const char *park_refusal(lua_State *L, const struct sched *s)
 		return "this process runs no event loop yet";
 	if (!s->current)
 		return s->opts.plain ? "enable_coroutine is off"
-				     : "no coroutine of the server runs; call it in a handler or in luaserv.go";
+		                     : "no coroutine of the server runs; call it in a handler or in luaserv.go";
 	if (!lua_isyieldable(L))
 		return "a function called from C (table.sort, string.gsub, require) cannot wait";
 	return NULL;
@@ -595,7 +383,18 @@ static int pass_outward(lua_State *L)
 		return yield_out(L, s);
 	unpark(t);
 	t->state = TASK_RUNNING;
-	return state_error(L, "cannot wait here: a function called from C (table.sort, string.gsub, require) cannot wait");
+	return state_error(L,
+	                   "cannot wait here: a function called from C (table.sort, string.gsub, require) cannot wait");
+}
+
+void sched_defer(lua_State *L, int idx)
+{
+	struct sched *s = sched_of(L);
+
+	if (s && s->current)
+		deferred_add(L, s->current, idx);
+	else
+		state_error(L, "luaserv.defer cannot be called here: no coroutine of the server runs");
 }
 
 bool sched_may_park(lua_State *L)
@@ -641,9 +440,11 @@ void sched_cancel(struct task *t)
 
 void sched_cancel_all(struct sched *s)
 {
-	for (uint32_t i = 0; i < s->n_slots; i++)
-		if (s->slots[i].task && s->slots[i].task != s->current)
-			sched_cancel(s->slots[i].task);
+	struct task *t;
+
+	for (uint32_t cursor = 0; (t = roster_next(&s->roster, &cursor));)
+		if (t != s->current)
+			sched_cancel(t);
 }
 
 /* ---- life ---------------------------------------------------------------------------------------------------------- */
@@ -668,17 +469,12 @@ struct sched *sched_new(lua_State *L, const struct sched_opts *opts)
 
 	s->opts = *opts;
 	s->state = state_of(L);
-	s->free_slot = SLOT_NONE;
-	s->id_bits = (unsigned)__builtin_ctzll(pow2_up(LS_MAX(opts->max_tasks, 64u)));
 	list_init(&s->queue);
-	list_init(&s->pool);
 	s->service = lua_newthread(L);
 	s->service_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-	lua_pushcfunction(L, explain_failure);
-	s->explain_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-	lua_pushliteral(L, "not enough memory (nor for a traceback)");
-	s->no_memory_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+	failure_init(&s->failure, s->service);
 	connect_library(L, s);
+	roster_init(&s->roster, s->service, s->foreign_ref, opts->max_tasks);
 	s->state->slots[STATE_SCHED] = s;
 	return s;
 }
@@ -686,8 +482,10 @@ struct sched *sched_new(lua_State *L, const struct sched_opts *opts)
 /* A task that went on waiting although it was cancelled. */
 static void drop(struct task *t)
 {
+	struct sched *s = t->sched;
+
 	unpark(t);
-	renew_coroutine(t);
+	roster_renew(&s->roster, t);
 	lua_settop(t->L, 0);
 	t->cancelled = true;
 	lua_pushstring(t->L, cancelled_text);
@@ -696,25 +494,23 @@ static void drop(struct task *t)
 
 void sched_free(struct sched *s)
 {
+	struct task *t;
+
 	if (!s)
 		return;
 	s->closing = true;
-	for (int i = 0; i < CLOSE_ROUNDS && s->alive; i++) {
+	for (int i = 0; i < CLOSE_ROUNDS && s->roster.alive; i++) {
 		sched_cancel_all(s);
 		sched_run(s);
 	}
-	for (uint32_t i = 0; i < s->n_slots; i++)
-		if (s->slots[i].task)
-			drop(s->slots[i].task);
-	for (struct list *node; (node = list_shift(&s->pool));)
-		free_task(LS_CONTAINER_OF(node, struct task, link));
-	luaL_unref(s->service, LUA_REGISTRYINDEX, s->explain_ref);
-	luaL_unref(s->service, LUA_REGISTRYINDEX, s->no_memory_ref);
+	for (uint32_t cursor = 0; (t = roster_next(&s->roster, &cursor));)
+		drop(t);
+	roster_fini(&s->roster);
+	failure_fini(&s->failure);
 	luaL_unref(s->service, LUA_REGISTRYINDEX, s->sentinel_ref);
 	luaL_unref(s->service, LUA_REGISTRYINDEX, s->foreign_ref);
 	s->state->slots[STATE_SCHED] = NULL;
 	luaL_unref(s->service, LUA_REGISTRYINDEX, s->service_ref);
-	free(s->slots);
 	free(s);
 }
 
@@ -730,7 +526,7 @@ struct task *sched_current(struct sched *s)
 
 unsigned sched_count(const struct sched *s)
 {
-	return s->alive;
+	return s->roster.alive;
 }
 
 bool sched_is_plain(const struct sched *s)

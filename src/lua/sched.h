@@ -14,38 +14,38 @@ struct sched;
 struct task;
 
 struct task {
-	struct list link;          /* run queue, or free for the waiter's list while parked */
-	lua_State *L;              /* its coroutine */
+	struct list link; /* run queue, or free for the waiter's list while parked */
+	lua_State *L;     /* its coroutine */
 	struct sched *sched;
 	/* While parked: takes the task off the waiter's list and releases what the wait owned. */
 	void (*cancel)(struct task *t);
-	void *wait;                /* the waiter's */
+	void *wait; /* the waiter's */
 	/* When the coroutine has ended: status 0 or a Lua error code with the message (with traceback) on L's stack top.  Called
 	 * once; NULL: errors are logged by the scheduler's on_error. */
 	void (*on_done)(struct task *t, int status);
-	void *ctx;                 /* the starter's: request, session, … */
-	const char *event;         /* "request", "receive", "timer", "go": for logs */
-	uint64_t fd;               /* connection id for logs, or 0 */
-	uint64_t id;               /* luaserv.id(); from 1 */
-	struct timer timer;        /* the wait's time-out, owned by the task */
-	int anchor;                /* registry reference that keeps the coroutine alive */
-	int defers;                /* registry reference of the table of deferred functions, or LUA_NOREF */
+	void *ctx;          /* the starter's: request, session, … */
+	const char *event;  /* "request", "receive", "timer", "go": for logs */
+	uint64_t fd;        /* connection id for logs, or 0 */
+	uint64_t id;        /* luaserv.id(); from 1 */
+	struct timer timer; /* the wait's time-out, owned by the task */
+	int anchor;         /* registry reference that keeps the coroutine alive */
+	int defers;         /* registry reference of the table of deferred functions, or LUA_NOREF */
 	uint8_t state;
-	bool cancelled;            /* to be raised at the next wait; in on_done: the coroutine ended by it */
-	int n_results;             /* pushed by the waker */
-	int wait_ref;              /* the waiter's: a registry reference it holds while the task is parked, or LUA_NOREF */
+	bool cancelled; /* to be raised at the next wait; in on_done: the coroutine ended by it */
+	int n_results;  /* pushed by the waker */
+	int wait_ref;   /* the waiter's: a registry reference it holds while the task is parked, or LUA_NOREF */
 	/* The scheduler's own. */
-	lua_State *waiting;        /* what called sched_park: L, or a coroutine that runs inside it */
-	const char *raise;         /* raised in `waiting` when it goes on */
-	int outcome;               /* status of the function, kept while deferred functions run */
-	int outcome_ref;           /* its results or message, in a table */
-	bool timeout_is_success;   /* a sleep */
+	lua_State *waiting;      /* what called sched_park: L, or a coroutine that runs inside it */
+	const char *raise;       /* raised in `waiting` when it goes on */
+	int outcome;             /* status of the function, kept while deferred functions run */
+	int outcome_ref;         /* its results or message, in a table */
+	bool timeout_is_success; /* a sleep */
 };
 
 struct sched_opts {
 	struct loop *loop;
-	unsigned max_tasks;       /* max_coroutine */
-	bool plain;               /* enable_coroutine = false: timers and handlers are called by sched_call_plain */
+	unsigned max_tasks; /* max_coroutine */
+	bool plain;         /* enable_coroutine = false: timers and handlers are called by sched_call_plain */
 	/* An error nobody handled; text has the traceback. */
 	void (*on_error)(void *ctx, const struct task *t, const char *text);
 	/* Lua is entered / left at depth 0: for busy_since and the watchdog. */

@@ -38,7 +38,7 @@ static void *count_alloc(void *ctx, void *p, size_t old_size, size_t new_size)
 static int refuse_exit(lua_State *L)
 {
 	return state_error(L, "os.exit cannot be called here: the process belongs to the server; "
-			      "return from the handler, or stop the server");
+	                      "return from the handler, or stop the server");
 }
 
 /* ---- modules ------------------------------------------------------------------------------------------------------- */
@@ -156,8 +156,10 @@ lua_State *state_new(const struct lua_limits *limits, const struct lua_module *m
 	luaJIT_profile_start(L, "li100", ignore_sample, NULL);
 
 	if (lua_cpcall(L, open_all, &o) != 0) {
-		err_set(err, -ENOTSUP, "the Lua libraries do not open: %s (a sandbox that forbids executable memory, such as "
-				       "systemd's MemoryDenyWriteExecute, causes this)", lua_tostring(L, -1));
+		err_set(err, -ENOTSUP,
+		        "the Lua libraries do not open: %s (a sandbox that forbids executable memory, such as "
+		        "systemd's MemoryDenyWriteExecute, causes this)",
+		        lua_tostring(L, -1));
 		state_close(L);
 		return NULL;
 	}

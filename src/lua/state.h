@@ -10,8 +10,8 @@
 
 /* One C module of the runtime; THE LIST is api/modules.c. */
 struct lua_module {
-	const char *name;              /* "luaserv.core.time"; NULL ends the list */
-	int (*open)(lua_State *L);     /* pushes the module's table */
+	const char *name;          /* "luaserv.core.time"; NULL ends the list */
+	int (*open)(lua_State *L); /* pushes the module's table */
 };
 
 struct lua_limits {
@@ -19,7 +19,13 @@ struct lua_limits {
 };
 
 /* The role this process plays, for `luaserv.role` and for "cannot be called in a task worker". */
-enum lua_role { LUA_ROLE_EVAL = 1, LUA_ROLE_MANAGER = 2, LUA_ROLE_WORKER = 4, LUA_ROLE_TASK = 8, LUA_ROLE_PROCESS = 16 };
+enum lua_role {
+	LUA_ROLE_EVAL = 1,
+	LUA_ROLE_MANAGER = 2,
+	LUA_ROLE_WORKER = 4,
+	LUA_ROLE_TASK = 8,
+	LUA_ROLE_PROCESS = 16
+};
 enum { LUA_ROLE_ALL = 31 };
 
 /* Pointers kept beside the state, one per owner: found without the Lua stack, in about 2 ns. */

@@ -263,7 +263,8 @@ void conn_touch(struct conn *c)
 		list_append(&c->owner->dirty, &c->dirty);
 }
 
-static ssize_t write_some(struct conn *c)
+/* `*asked`: how much the socket was offered. */
+static ssize_t write_some(struct conn *c, uint64_t *asked)
 {
 	struct iovec iov[64];
 	int fd;
@@ -271,12 +272,20 @@ static ssize_t write_some(struct conn *c)
 
 	if (chain_file(&c->pc.out, &fd, &off, &len)) {
 		off_t at = (off_t)off;
-		ssize_t n = sendfile(c->watch.fd, fd, &at, (size_t)LS_MIN(len, (uint64_t)1 << 30));
+
+		*asked = LS_MIN(len, (uint64_t)1 << 30);
+
+		ssize_t n = sendfile(c->watch.fd, fd, &at, (size_t)*asked);
 
 		return n > 0 ? n : n == 0 ? -EIO : -errno; /* the file became shorter than promised */
 	}
 
 	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = (size_t)chain_iov(&c->pc.out, iov, LS_COUNT(iov)) };
+
+	*asked = 0;
+	for (size_t i = 0; i < msg.msg_iovlen; i++)
+		*asked += iov[i].iov_len;
+
 	ssize_t n = msg.msg_iovlen == 1 ? send(c->watch.fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL)
 					: sendmsg(c->watch.fd, &msg, MSG_NOSIGNAL);
 
@@ -316,6 +325,8 @@ static void begin_close(struct conn *c)
 	buf_unref(c->in);
 	c->in = NULL;
 	c->state = CONN_LINGER;
+	list_del(&c->stalled);
+	list_append(&c->owner->lingering, &c->stalled);
 	set_deadline(c, c->pc.port->linger_time);
 	watch_what_matters(c);
 }
@@ -328,8 +339,8 @@ void conn_flush(struct conn *c)
 	if (c->state != CONN_OPEN)
 		return;
 	while (!chain_empty(&c->pc.out)) {
-		size_t asked = c->pc.out.bytes;
-		ssize_t n = write_some(c);
+		uint64_t asked;
+		ssize_t n = write_some(c, &asked);
 
 		if (n == -EINTR)
 			continue;
@@ -344,7 +355,7 @@ void conn_flush(struct conn *c)
 		board_add(&c->owner->board->bytes_out, (uint64_t)n);
 		chain_consume(&c->pc.out, (uint64_t)n);
 		/* A short write means that the socket is full: asking again would cost a system call to hear so. */
-		if ((size_t)n < asked && (size_t)n < (size_t)1 << 20 && !chain_empty(&c->pc.out))
+		if ((uint64_t)n < asked && n < 1 << 20)
 			break;
 	}
 
@@ -355,7 +366,8 @@ void conn_flush(struct conn *c)
 	if (!blocked && c->write_blocked)
 		c->timed_phase = NO_PHASE; /* the deadline is computed anew */
 	c->write_blocked = blocked;
-	if (progress)
+	/* Also when nothing had to leave (the body of an answer to HEAD): it is out of the way. */
+	if (progress || !blocked)
 		c->owner->on_sent(c);
 	if (c->state != CONN_OPEN)
 		return;
@@ -444,9 +456,9 @@ void conn_drop(struct conn *c)
 	assert(!c->feeding); /* a protocol that eats reports errors by its return value */
 	c->state = CONN_CLOSED;
 	timer_del(c->owner->loop, &c->timer);
+	c->pc.proto->close(&c->pc);
 	list_del(&c->dirty);
 	list_del(&c->stalled);
-	c->pc.proto->close(&c->pc);
 	chain_clear(&c->pc.out);
 	buf_unref(c->in);
 	c->in = NULL;

@@ -18,6 +18,7 @@ struct conn;
 struct conn_owner {
 	struct loop *loop;
 	struct list dirty;  /* struct conn.dirty: output to be written before the loop sleeps */
+	struct list lingering; /* struct conn.stalled: those in CONN_LINGER, which have no id any more */
 	char *read_buf;     /* of read_cap bytes, lent to one read at a time */
 	size_t read_cap;
 	struct board_reactor *board;
@@ -40,7 +41,7 @@ struct conn {
 	struct conn_owner *owner;
 	struct buf *in;         /* what the protocol has not eaten; NULL: nothing */
 	struct list dirty;
-	struct list stalled;    /* on the owner's list while may_read() says no */
+	struct list stalled;    /* on the owner's list while may_read() says no, or on its `lingering` */
 	void *worker;           /* the owner's: whom the worker side of a stateful connection is with */
 	uint64_t bytes_in;
 	uint64_t bytes_out;
@@ -57,8 +58,8 @@ struct conn {
 	bool feeding;           /* conn_feed() is on the stack */
 };
 
-/* Takes the socket.  -ENOMEM, -EMFILE…: the socket has been closed. `c` is zeroed memory of the owner, which calls
- * conn_start() once the connection has its id. */
+/* Takes the socket; on failure it stays the caller's.  `c` is zeroed memory of the owner, which calls conn_start() once
+ * the connection has its id. */
 int conn_open(struct conn *c, struct conn_owner *owner, int fd, const struct settings *settings, const struct port *port,
 	      const struct sock_peer *peer, const struct sink *sink);
 /* Begins to read. */

@@ -55,6 +55,9 @@ static void on_pause_over(struct timer *t)
 {
 	struct listener *l = LS_CONTAINER_OF(t, struct listener, pause);
 
+	/* Another thread may have been quicker when shed() wanted it back. */
+	if (l->spare < 0)
+		l->spare = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	watch_set(&l->watch, WATCH_READ);
 }
 

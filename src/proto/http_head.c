@@ -118,7 +118,7 @@ static bool inside(struct http_span s, uint32_t text_len)
 	return s.at <= text_len && s.len <= text_len - s.at;
 }
 
-int http_head_check(struct str image, struct http_view *out)
+int http_head_view(struct str image, struct http_view *out)
 {
 	const struct http_head *head = (const void *)image.p;
 	size_t fixed;
@@ -129,18 +129,26 @@ int http_head_check(struct str image, struct http_view *out)
 	if (head->size != image.len || head->n_fields > HTTP_HEAD_FIELDS_MAX || fixed > image.len)
 		return -EBADMSG;
 
-	struct http_view v = {
+	*out = (struct http_view){
 		.head = head,
 		.fields = (const void *)(image.p + sizeof *head),
 		.text = image.p + fixed,
 		.text_len = (uint32_t)(image.len - fixed),
 	};
+	return 0;
+}
 
-	if (!inside(head->target, v.text_len) || !inside(head->path, v.text_len))
+int http_head_check(struct str image, struct http_view *out)
+{
+	struct http_view v;
+
+	if (http_head_view(image, &v) < 0)
 		return -EBADMSG;
-	if (!inside(head->query, v.text_len) || !inside(head->method_name, v.text_len))
+	if (!inside(v.head->target, v.text_len) || !inside(v.head->path, v.text_len))
 		return -EBADMSG;
-	for (unsigned i = 0; i < head->n_fields; i++)
+	if (!inside(v.head->query, v.text_len) || !inside(v.head->method_name, v.text_len))
+		return -EBADMSG;
+	for (unsigned i = 0; i < v.head->n_fields; i++)
 		if (!inside(v.fields[i].name, v.text_len) || !inside(v.fields[i].value, v.text_len))
 			return -EBADMSG;
 	*out = v;

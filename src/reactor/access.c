@@ -152,7 +152,7 @@ static int format_json(const struct record *r, const struct stream *s, const cha
 
 void access_log_end(struct access_log *a, struct stream *s, const struct sock_peer *peer)
 {
-	char line[2 * LINE_MAX_BYTES], text[SOCK_TEXT_MAX];
+	char line[3 * LINE_MAX_BYTES], text[SOCK_TEXT_MAX];
 	const struct record *r = s->log;
 
 	if (!r)

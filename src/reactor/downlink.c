@@ -189,9 +189,11 @@ static int on_close(struct conn *c, const struct frame *f)
 	return 0;
 }
 
-static int on_pause(struct conn *c, bool pause)
+static int on_pause(struct conn *c, const struct uplink_gen *gen, const struct frame *f)
 {
-	c->app_paused = pause;
+	if (f->stream && !find_stream(c, gen, f->stream))
+		return 0; /* that request is over */
+	c->app_paused = f->type == FRAME_PAUSE;
 	conn_resume(c);
 	return 0;
 }
@@ -214,9 +216,8 @@ int downlink_on_frame(void *ctx, const struct frame *f, struct str payload)
 	case FRAME_RESPONSE_ABORT:
 		return on_response(c, gen, f, payload);
 	case FRAME_PAUSE:
-		return on_pause(c, true);
 	case FRAME_RESUME:
-		return on_pause(c, false);
+		return on_pause(c, gen, f);
 	case FRAME_CLOSE:
 		return on_close(c, f);
 	default:

@@ -380,6 +380,7 @@ static int init(struct reactor *r, struct loop *loop, const struct reactor_opts 
 		.on_free = on_conn_free,
 	};
 	list_init(&r->owner.dirty);
+	list_init(&r->owner.lingering);
 	r->hook = (struct loop_hook){ .before_sleep = before_sleep, .after_wake = after_wake, .ctx = r };
 	list_init(&r->hook.link);
 	loop_add_hook(loop, &r->hook);
@@ -402,6 +403,8 @@ static void fini(struct reactor *r)
 	reactor_unlisten(r);
 	for (struct conn *c; (c = slots_next(&r->conns, &cursor));)
 		conn_kill(c, CLOSE_BY_SERVER, CLOSE_SHUTDOWN);
+	for (struct list *it; (it = list_first(&r->owner.lingering));)
+		conn_drop(LS_CONTAINER_OF(it, struct conn, stalled));
 	uplink_flush(r);
 	loop_del_hook(r->loop, &r->hook);
 	access_log_free(r->access);
@@ -444,6 +447,7 @@ static void *run_thread(void *arg)
 	chain_trim();
 	buf_trim();
 	stream_trim();
+	proto_trim();
 	return NULL;
 }
 

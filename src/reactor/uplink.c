@@ -159,8 +159,8 @@ static int emit_of_stream(struct conn *c, struct frame *f, const struct str *par
 {
 	struct uplink_gen *gen = s->worker;
 
-	if (s->orphaned) {
-		stall(reactor_of(c), c, (int)(home(c) - reactor_of(c)->uplinks));
+	if (s->orphaned && f->type != FRAME_ABORT) {
+		stall(reactor_of(c), c, -1); /* the slot that will have it is not always the connection's own */
 		return -EAGAIN;
 	}
 	if (!gen)
@@ -223,6 +223,7 @@ static void on_stream_done(struct proto_conn *pc, struct stream *s)
 	struct reactor *r = reactor_of(c);
 
 	uplink_forget(s);
+	c->app_paused = false; /* by the one who had this request; its RESUME will not come any more */
 	if (r->access)
 		access_log_end(r->access, s, &pc->peer);
 	access_log_drop(s);
@@ -235,9 +236,12 @@ const struct sink uplink_sink = { .emit = emit, .stream_done = on_stream_done };
 bool uplink_may_read(struct conn *c)
 {
 	struct reactor *r = reactor_of(c);
+	unsigned turn = r->turn;
 	int slot;
+	enum dispatch_answer answer = dispatch_choose(r, c, &slot);
 
-	if (dispatch_choose(r, c, &slot) != DISPATCH_WAIT)
+	r->turn = turn; /* only asked: the next message still has its turn */
+	if (answer != DISPATCH_WAIT)
 		return true;
 	stall(r, c, slot);
 	return false;
@@ -280,6 +284,7 @@ static struct orphan *add_orphan(struct uplink *u, const struct frame *f, struct
 void uplink_end(struct conn *c, enum close_by by)
 {
 	struct uplink *u = home(c);
+	struct uplink_gen *knows = c->worker ? c->worker : u->current;
 	struct frame_closed closed = { .bytes_in = c->bytes_in, .bytes_out = c->bytes_out };
 	struct str payload = str_make(&closed, sizeof closed);
 	struct frame f = {
@@ -294,8 +299,8 @@ void uplink_end(struct conn *c, enum close_by by)
 	if (!c->opened)
 		return;
 	f.len = (uint32_t)payload.len;
-	if (u->current)
-		(void)send_frame(c, u->current, &f, &payload, 1);
+	if (knows)
+		(void)send_frame(c, knows, &f, &payload, 1);
 	else if (!u->failed)
 		add_orphan(u, &f, payload);
 }
@@ -304,7 +309,7 @@ static void send_ack(struct conn *c, struct uplink_gen *gen, uint32_t stream, ui
 {
 	struct frame f = { .type = FRAME_ACK, .conn = c->pc.id, .stream = stream, .value = total };
 
-	(void)send_frame(c, gen, &f, NULL, 0);
+	(void)link_send(gen->line, &f, NULL, 0); /* the next one says it all again */
 }
 
 void uplink_ack(struct conn *c)
@@ -447,6 +452,10 @@ static bool is_kept(struct uplink_gen *gen, const struct frame *f)
 	case FRAME_DATA:
 	case FRAME_CLOSED:
 		return true;
+	case FRAME_OPEN:
+		if (c && c->opened)
+			c->opened--; /* nobody has heard of it */
+		return false;
 	default:
 		return false;
 	}
@@ -516,8 +525,10 @@ void uplink_gone(struct reactor *r, unsigned slot, uint64_t generation)
 	list_del(&gen->link);
 	link_close(gen->line);
 	free(gen);
-	if (u->current)
+	if (u->current) {
 		replay_orphans(r, u);
+		on_room(u->current);
+	}
 }
 
 static void fail_orphans(struct reactor *r, struct uplink *u)

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ---- reopen ------------------------------------------------------------------------------------------------------------------ */
+/* ---- reopen ---------------------------------------------------------------------------------- */
 
 struct old_log {
 	int fd;
@@ -73,7 +73,7 @@ void command_reopen(struct master *m)
 	log_notice("the logs were opened again");
 }
 
-/* ---- requests ------------------------------------------------------------------------------------------------------------------- */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 static void do_ping(struct master *m, uint64_t id, struct str line LS_UNUSED)
 {
@@ -131,6 +131,8 @@ void command_on_request(void *ctx, uint64_t id, struct str line)
 	struct master *m = ctx;
 	char name[32];
 
+	if (m->state == MASTER_ENDS)
+		return; /* the end of the connection is the answer */
 	if (jsonline_get(line, "command", name, sizeof name) < 0) {
 		admin_refuse(m->admin, id, "the request is no JSON object with a command");
 		return;

@@ -35,10 +35,10 @@ struct engine {
 	struct timer quiet;
 	struct timer deadline;
 	unsigned quiet_turns;
-	uint64_t stop_at;  /* loop time by which everything must have ended */
+	uint64_t stop_at; /* loop time by which everything must have ended */
 	bool stopping;
-	bool closing;      /* the reactor was told to close what is idle */
-	bool drained;      /* the reactor has no connection any more */
+	bool closing; /* the reactor was told to close what is idle */
+	bool drained; /* the reactor has no connection any more */
 	bool worker_drains;
 	bool stopped;
 };
@@ -48,7 +48,7 @@ static const struct settings *settings_of(const struct engine *e)
 	return &e->o.release->settings;
 }
 
-/* ---- loading -------------------------------------------------------------------------------------------------------- */
+/* ---- loading --------------------------------------------------------------------------------- */
 
 static uint64_t longest_message(const struct settings *s)
 {
@@ -135,7 +135,7 @@ int engine_start(struct engine *e, struct err *err)
 	return r;
 }
 
-/* ---- stopping --------------------------------------------------------------------------------------------------------- */
+/* ---- stopping -------------------------------------------------------------------------------- */
 
 static void on_drained(void *ctx)
 {
@@ -173,7 +173,8 @@ static void on_reactor_drained(void *ctx)
 		drain_worker(e);
 }
 
-/* The worker finishes what it has before idle connections are closed: a handler of a raw connection may still answer. */
+/* The worker finishes what it has before idle connections are closed: a handler of a raw connection may
+ * still answer. */
 static void on_quiet(struct timer *t)
 {
 	struct engine *e = LS_CONTAINER_OF(t, struct engine, quiet);
@@ -222,7 +223,7 @@ void engine_stop(struct engine *e, uint64_t wait_ms, bool now)
 		timer_set(e->o.loop, &e->quiet, 0);
 }
 
-/* ---- life --------------------------------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static void on_retire(void *ctx)
 {

@@ -1,5 +1,6 @@
-/* What a worker process is made of: the Lua worker and its links, in process mode over rings to the master's reactors; in base
- * and single mode with a reactor of its own in the same loop, and listening sockets.
+/* What a worker process is made of: the Lua worker and its links, in process mode over rings to the
+ * master's reactors; in base and single mode with a reactor of its own in the same loop, and listening
+ * sockets.
  */
 #pragma once
 
@@ -13,19 +14,19 @@ struct engine;
 
 struct engine_opts {
 	struct loop *loop;
-	struct release *release;   /* lent; outlives the engine */
+	struct release *release; /* lent; outlives the engine */
 	unsigned slot;
 	uint64_t generation;
 	pid_t master_pid;
 	pid_t manager_pid;
-	bool selftest;             /* a canary */
-	struct chan_fds chan;      /* the bell is taken where there are reactors, the rest lent */
-	int shared_fd;             /* process mode: the reactors' boards */
-	unsigned reactors;         /* 0: it has a reactor of its own */
-	const int *bells;          /* [reactors], lent; outlive the engine */
-	const int *listeners;      /* [n_listeners] by port; the descriptors are taken */
+	bool selftest;        /* a canary */
+	struct chan_fds chan; /* the bell is taken where there are reactors, the rest lent */
+	int shared_fd;        /* process mode: the reactors' boards */
+	unsigned reactors;    /* 0: it has a reactor of its own */
+	const int *bells;     /* [reactors], lent; outlive the engine */
+	const int *listeners; /* [n_listeners] by port; the descriptors are taken */
 	unsigned n_listeners;
-	int access_log;            /* with its own reactor; taken; -1: none */
+	int access_log; /* with its own reactor; taken; -1: none */
 	/* The app is loaded, or it failed with a text; once. */
 	void (*on_loaded)(void *ctx, const struct err *err);
 	/* max_request is reached. */
@@ -40,8 +41,8 @@ struct engine *engine_new(const struct engine_opts *o, struct err *err);
 void engine_load(struct engine *e);
 /* Begins to accept (with its own reactor). */
 int engine_start(struct engine *e, struct err *err);
-/* Finishes what is under way within `wait_ms`; `now`: connections with nothing under way are closed.  May be called again with less
- * time. */
+/* Finishes what is under way within `wait_ms`; `now`: connections with nothing under way are closed. May be
+ * called again with less time. */
 void engine_stop(struct engine *e, uint64_t wait_ms, bool now);
 /* A new access log, taken. */
 void engine_access_log(struct engine *e, int fd);

@@ -1,7 +1,8 @@
-/* Asks every reactor something and goes on when all have answered: their answers come in their threads, the end in ours.
+/* Asks every reactor something and goes on when all have answered: their answers come in their threads, the
+ * end in ours.
  *
- * `fanout_answered` is given to a reactor as done, with fanout_part(f, i) as ctx; when the last of them has called it, fn(ctx)
- * runs in the mailbox's loop and the fanout is freed.
+ * `fanout_answered` is given to a reactor as done, with fanout_part(f, i) as ctx; when the last of them has
+ * called it, fn(ctx) runs in the mailbox's loop and the fanout is freed.
  */
 #pragma once
 

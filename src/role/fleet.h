@@ -1,6 +1,6 @@
-/* The worker processes as the master sees them, whoever supervises them: a manager process (fleet_process.c), a supervisor in
- * the master itself (fleet_base.c), or nobody, where the master is the worker (fleet_single.c).  The mode is decided when the
- * fleet is made; nobody asks later.
+/* The worker processes as the master sees them, whoever supervises them: a manager process
+ * (fleet_process.c), a supervisor in the master itself (fleet_base.c), or nobody, where the master is the
+ * worker (fleet_single.c). The mode is decided when the fleet is made; nobody asks later.
  */
 #pragma once
 

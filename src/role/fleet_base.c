@@ -1,5 +1,5 @@
-/* The fleet of base mode: the supervisor stands in the master, which accepts no connection itself.  The app's lifecycle handlers
- * run in short-lived eval children, since the master runs no app code.
+/* The fleet of base mode: the supervisor stands in the master, which accepts no connection itself. The
+ * app's lifecycle handlers run in short-lived eval children, since the master runs no app code.
  */
 #include "role/fleet.h"
 
@@ -14,9 +14,9 @@ enum { HOOKS_AT_STOP = 2, HOOK_RUNS_MAX = 16 };
 struct base_fleet {
 	struct fleet base;
 	struct super *super;
-	unsigned hook_runs;   /* eval children that run a handler now */
-	unsigned stop_hooks;  /* of HOOKS_AT_STOP: how many were begun */
-	bool stopped;         /* no worker is left */
+	unsigned hook_runs;  /* eval children that run a handler now */
+	unsigned stop_hooks; /* of HOOKS_AT_STOP: how many were begun */
+	bool stopped;        /* no worker is left */
 };
 
 struct hook_run {
@@ -29,7 +29,7 @@ static struct base_fleet *of(struct fleet *f)
 	return LS_CONTAINER_OF(f, struct base_fleet, base);
 }
 
-/* ---- handlers of the app --------------------------------------------------------------------------------------------------- */
+/* ---- handlers of the app --------------------------------------------------------------------- */
 
 static void run_stop_hooks(struct base_fleet *f);
 
@@ -101,7 +101,7 @@ static void run_stop_hooks(struct base_fleet *f)
 	f->base.on_stopped(f->base.ctx);
 }
 
-/* ---- what the supervisor asks, answered by the keeper at once ------------------------------------------------------------------ */
+/* ---- what the supervisor asks, answered by the keeper at once -------------------------------- */
 
 static void open_slot(void *ctx, unsigned slot, uint64_t generation, uint64_t epoch, bool canary)
 {
@@ -218,7 +218,7 @@ static const struct super_ops super_side = {
 	.reloaded = reloaded,
 };
 
-/* ---- for the master ---------------------------------------------------------------------------------------------------------------- */
+/* ---- for the master -------------------------------------------------------------------------- */
 
 static int start(struct fleet *base, struct err *err LS_UNUSED)
 {

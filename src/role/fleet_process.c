@@ -1,15 +1,13 @@
-/* The fleet of process mode: a manager process supervises; when it dies, another one takes over what it left. */
+/* The fleet of process mode: a manager process supervises; when it dies, another one takes over what it
+ * left. */
 #include "role/fleet.h"
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "super/control.h"
+#include "role/foreman.h"
 #include "sys/fd.h"
-#include "sys/unixmsg.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,27 +18,16 @@ enum {
 	TAGS_MAX = 64, /* reloads that were asked for and not answered */
 };
 
-/* One manager process; lives until its handles are closed. */
-struct manager {
-	struct process_fleet *fleet;
-	struct control control;
-	struct watch pid_watch;
-	struct child child;
-	uint64_t started_ms;
-	bool ended;
-	unsigned handles;
-};
-
 struct process_fleet {
 	struct fleet base;
-	struct manager *manager; /* NULL: between two */
+	struct foreman *manager; /* NULL: between two */
 	struct timer retry;
 	unsigned quick_deaths;
-	bool serving;            /* it served once */
-	bool failed;             /* it could not start; on_stopped is still to come */
+	bool serving; /* it served once */
+	bool failed;  /* it could not start; on_stopped is still to come */
 	bool stopping;
 	bool stopped;
-	uint64_t stop_at;        /* loop time */
+	uint64_t stop_at; /* loop time */
 	uint64_t tags[TAGS_MAX];
 	unsigned n_tags;
 };
@@ -50,7 +37,7 @@ static struct process_fleet *of(struct fleet *f)
 	return LS_CONTAINER_OF(f, struct process_fleet, base);
 }
 
-/* ---- reloads that wait for an answer ---------------------------------------------------------------------------------------- */
+/* ---- reloads that wait for an answer --------------------------------------------------------- */
 
 static void answer(struct process_fleet *f, uint64_t tag, bool done, const char *text)
 {
@@ -81,16 +68,17 @@ static void reload(struct fleet *base, uint64_t tag)
 	control_say(&f->manager->control, CTL_RELOAD, tag, 0);
 }
 
-/* ---- what the manager asks ---------------------------------------------------------------------------------------------------- */
+/* ---- what the manager asks ------------------------------------------------------------------- */
 
-static void open_slot(struct manager *m, const struct ctl_msg *msg)
+static void open_slot(struct foreman *m, const struct ctl_msg *msg)
 {
+	struct process_fleet *f = m->ctx;
 	struct ctl_msg reply = { .type = CTL_SLOT_FDS, .slot = msg->slot, .generation = msg->generation, .n_fds = 3 };
 	struct keeper_fds fds;
 	struct err err = { 0 };
 
-	if (keeper_open(m->fleet->base.keeper, msg->slot, msg->generation, msg->value, msg->extra == 1, m->child.pid,
-			&fds, &err) < 0) {
+	if (keeper_open(f->base.keeper, msg->slot, msg->generation, msg->value, msg->extra == 1, m->child.pid, &fds,
+	                &err) < 0) {
 		reply.type = CTL_SLOT_REFUSED;
 		reply.n_fds = 0;
 		reply.text = str_from(err.text);
@@ -106,13 +94,13 @@ static void open_slot(struct manager *m, const struct ctl_msg *msg)
 	fd_close(&fds.up);
 }
 
-static void try_candidate(struct manager *m, struct ctl_msg *msg)
+static void try_candidate(struct process_fleet *f, struct ctl_msg *msg)
 {
 	struct err err;
 	struct release *r = release_new(ctl_take_fd(msg, 0), ctl_take_fd(msg, 1), &err);
 
 	if (r)
-		keeper_try(m->fleet->base.keeper, r);
+		keeper_try(f->base.keeper, r);
 	else
 		log_error("the manager's candidate cannot be read: %s", err.text);
 }
@@ -146,17 +134,12 @@ static void on_stopped(struct process_fleet *f)
 	f->base.on_stopped(f->base.ctx);
 }
 
-static void on_msg(struct control *c, struct ctl_msg *msg)
+static void on_msg(struct foreman *m, struct ctl_msg *msg)
 {
-	struct manager *m = LS_CONTAINER_OF(c, struct manager, control);
-	struct process_fleet *f = m->fleet;
+	struct process_fleet *f = m->ctx;
 	struct keeper *k = f->base.keeper;
 
 	switch (msg->type) {
-	case CTL_HELLO:
-		if (!str_eq(msg->text, str_from(ctl_build_id())))
-			spawn_signal(&m->child, SIGKILL);
-		break;
 	case CTL_SLOT_OPEN:
 		open_slot(m, msg);
 		break;
@@ -183,7 +166,7 @@ static void on_msg(struct control *c, struct ctl_msg *msg)
 		on_stopped(f);
 		break;
 	case CTL_CANDIDATE:
-		try_candidate(m, msg);
+		try_candidate(f, msg);
 		break;
 	case CTL_ABANDON:
 		keeper_abandon(k);
@@ -196,51 +179,27 @@ static void on_msg(struct control *c, struct ctl_msg *msg)
 		break;
 	default:
 		log_error("the manager sent %s, which no manager sends; it is killed", ctl_name(msg->type));
-		spawn_signal(&m->child, SIGKILL);
+		foreman_kill(m);
 		break;
 	}
 }
 
-/* ---- managers come and go -------------------------------------------------------------------------------------------------------- */
-
-static void release_handle(struct manager *m)
-{
-	if (--m->handles == 0)
-		free(m);
-}
-
-static void on_control_closed(struct watch *w)
-{
-	release_handle(LS_CONTAINER_OF(w, struct manager, control.watch));
-}
-
-static void on_pidfd_closed(struct watch *w)
-{
-	release_handle(LS_CONTAINER_OF(w, struct manager, pid_watch));
-}
+/* ---- managers come and go -------------------------------------------------------------------- */
 
 static uint64_t backoff(unsigned quick_deaths)
 {
 	if (quick_deaths <= 1)
 		return 0;
-	return quick_deaths > 7 ? BACKOFF_MAX_MS :
-				  LS_MIN((uint64_t)BACKOFF_FIRST_MS << (quick_deaths - 2), (uint64_t)BACKOFF_MAX_MS);
+	return quick_deaths > 7 ? BACKOFF_MAX_MS
+	                        : LS_MIN((uint64_t)BACKOFF_FIRST_MS << (quick_deaths - 2), (uint64_t)BACKOFF_MAX_MS);
 }
 
-static void on_manager_ended(struct manager *m, int status)
+static void on_manager_ended(struct foreman *m, int status)
 {
-	struct process_fleet *f = m->fleet;
+	struct process_fleet *f = m->ctx;
 	char how[64];
 
-	if (m->ended)
-		return;
-	m->ended = true;
-	/* What it still said counts. */
-	if (m->control.open)
-		m->control.watch.on_event(&m->control.watch, WATCH_READ);
 	f->manager = NULL;
-	control_close(&m->control, on_control_closed);
-	watch_close(&m->pid_watch, on_pidfd_closed);
 	if (f->stopped)
 		return;
 
@@ -254,95 +213,55 @@ static void on_manager_ended(struct manager *m, int status)
 	}
 	f->quick_deaths = clock_ms() - m->started_ms < QUICK_MS ? f->quick_deaths + 1 : 0;
 	log_warn("the manager (pid %d) %s; starting another in %u ms, the workers go on", m->child.pid, how,
-		 (unsigned)backoff(f->quick_deaths));
+	         (unsigned)backoff(f->quick_deaths));
 	answer_all(f, "the manager died during the reload, which is undone");
 	timer_set(f->base.loop, &f->retry, backoff(f->quick_deaths));
 }
 
-static void on_end(struct control *c, int why)
+static void send_config(struct process_fleet *f)
 {
-	struct manager *m = LS_CONTAINER_OF(c, struct manager, control);
-
-	if (why == -EPROTO)
-		log_error("the manager broke the rules of the control socket; it is killed");
-	/* Its end comes by its pidfd; without a control socket it is of no use. */
-	spawn_signal(&m->child, SIGKILL);
-}
-
-static void on_pidfd(struct watch *w, int events LS_UNUSED)
-{
-	struct manager *m = LS_CONTAINER_OF(w, struct manager, pid_watch);
-	int status = 0;
-
-	if (spawn_reap(&m->child, &status) != 0)
-		on_manager_ended(m, status);
-}
-
-static int spawn_manager(struct manager *m, struct err *err)
-{
-	struct spawn_opts spawn = { .role = "manager", .title = "luaserv: manager", .out = log_fd() };
-	int pair[2];
-	int r = unixmsg_pair(pair);
-
-	if (r < 0)
-		return err_set(err, r, "the manager's control socket cannot be made: %s", strerror(-r));
-	spawn.control = pair[1];
-	r = spawn_role(&spawn, &m->child, err);
-	fd_close(&pair[1]);
-	if (r == 0)
-		r = control_open(&m->control, m->fleet->base.loop, pair[0]);
-	if (r < 0) {
-		fd_close(&pair[0]);
-		return err_set(err, r, "the manager cannot be started: %s", strerror(-r));
-	}
-	m->handles++;
-	r = watch_open(&m->pid_watch, m->fleet->base.loop, m->child.pidfd, on_pidfd);
-	if (r < 0)
-		return err_set(err, r, "the manager cannot be watched: %s", strerror(-r));
-	m->handles++;
-	watch_set(&m->pid_watch, WATCH_READ);
-	return 0;
-}
-
-static int send_config(struct manager *m)
-{
-	struct fleet *base = &m->fleet->base;
+	struct fleet *base = &f->base;
 	struct release *r = base->keeper->accepted;
 	char *text = xalloc(LAUNCH_BYTES_MAX);
 	ssize_t len = launch_pack(base->launch, text, LAUNCH_BYTES_MAX);
 	struct ctl_msg config = {
-		.type = CTL_CONFIG, .value = base->keeper->next_generation,
-		.text = str_make(text, len < 0 ? 0 : (size_t)len), .n_fds = 2,
+		.type = CTL_CONFIG,
+		.value = base->keeper->next_generation,
+		.text = str_make(text, len < 0 ? 0 : (size_t)len),
+		.n_fds = 2,
 		.fds = { r->settings_fd, r->image_fd },
 	};
-	int sent = control_send(&m->control, &config);
 
+	control_send(&f->manager->control, &config);
 	free(text);
-	return sent;
 }
 
 /* What an earlier manager left: processes that serve, the older ones of a slot first. */
-static void send_heritage(struct manager *m)
+static void send_heritage(struct process_fleet *f)
 {
-	LS_LIST_EACH(it, &m->fleet->base.keeper->gens) {
+	LS_LIST_EACH (it, &f->base.keeper->gens) {
 		struct keeper_gen *g = LS_CONTAINER_OF(it, struct keeper_gen, link);
 		struct ctl_msg have = {
-			.type = CTL_HAVE, .slot = g->slot, .generation = g->generation,
-			.value = (uint64_t)g->child.pid, .extra = g->epoch, .n_fds = 3,
+			.type = CTL_HAVE,
+			.slot = g->slot,
+			.generation = g->generation,
+			.value = (uint64_t)g->child.pid,
+			.extra = g->epoch,
+			.n_fds = 3,
 			.fds = { g->control, g->fds.up, g->child.pidfd },
 		};
 
-		control_send(&m->control, &have);
+		control_send(&f->manager->control, &have);
 	}
 }
 
-static void send_ends(struct manager *m)
+static void send_ends(struct process_fleet *f)
 {
-	LS_LIST_EACH(it, &m->fleet->base.keeper->gens) {
+	LS_LIST_EACH (it, &f->base.keeper->gens) {
 		struct keeper_gen *g = LS_CONTAINER_OF(it, struct keeper_gen, link);
 
 		if (g->ended)
-			control_say(&m->control, CTL_EXITED, (uint64_t)g->child.pid, (unsigned)g->status);
+			control_say(&f->manager->control, CTL_EXITED, (uint64_t)g->child.pid, (unsigned)g->status);
 	}
 }
 
@@ -355,30 +274,17 @@ static uint64_t time_left(const struct process_fleet *f)
 
 static int start_manager(struct process_fleet *f, struct err *err)
 {
-	struct manager *m = xzalloc(sizeof *m);
-	int r;
+	struct foreman_opts opts = { .loop = f->base.loop, .on_msg = on_msg, .on_ended = on_manager_ended, .ctx = f };
 
-	m->fleet = f;
-	m->pid_watch.fd = -1;
-	m->control.peer = CTL_ROLE_MANAGER;
-	m->control.on_msg = on_msg;
-	m->control.on_end = on_end;
-	m->started_ms = clock_ms();
-	r = spawn_manager(m, err);
-	if (r < 0) {
-		if (m->handles)
-			control_close(&m->control, on_control_closed);
-		else
-			free(m);
-		return r;
-	}
-	f->manager = m;
-	send_config(m);
-	send_heritage(m);
-	control_say(&m->control, CTL_RUN, f->serving, 0);
-	send_ends(m);
+	f->manager = foreman_start(&opts, err);
+	if (!f->manager)
+		return err->code;
+	send_config(f);
+	send_heritage(f);
+	control_say(&f->manager->control, CTL_RUN, f->serving, 0);
+	send_ends(f);
 	if (f->stopping)
-		control_say(&m->control, CTL_SHUTDOWN, time_left(f), 0);
+		control_say(&f->manager->control, CTL_SHUTDOWN, time_left(f), 0);
 	return 0;
 }
 
@@ -393,7 +299,7 @@ static void on_retry(struct timer *t)
 	}
 }
 
-/* ---- for the master ------------------------------------------------------------------------------------------------------------ */
+/* ---- for the master -------------------------------------------------------------------------- */
 
 static int start(struct fleet *base, struct err *err)
 {
@@ -427,7 +333,7 @@ static bool exited(struct fleet *base, pid_t pid, int status)
 	struct keeper_gen *g = keeper_by_pid(base->keeper, pid);
 
 	if (f->manager && f->manager->child.pid == pid) {
-		on_manager_ended(f->manager, status);
+		foreman_ended(f->manager, status);
 		return true;
 	}
 	if (!g)
@@ -469,10 +375,8 @@ static void free_fleet(struct fleet *base)
 	struct process_fleet *f = of(base);
 
 	timer_del(base->loop, &f->retry);
-	if (f->manager) {
-		control_close(&f->manager->control, on_control_closed);
-		watch_close(&f->manager->pid_watch, on_pidfd_closed);
-	}
+	if (f->manager)
+		foreman_close(f->manager);
 	free(f);
 }
 

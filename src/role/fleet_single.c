@@ -1,5 +1,5 @@
-/* The fleet of single mode: the worker stands in the master's own process and loop, for debuggers and profilers.  Nobody supervises
- * it, and it cannot be reloaded.
+/* The fleet of single mode: the worker stands in the master's own process and loop, for debuggers and
+ * profilers. Nobody supervises it, and it cannot be reloaded.
  */
 #include "role/fleet.h"
 

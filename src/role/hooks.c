@@ -19,8 +19,8 @@ struct hooks {
 bool hooks_wanted(const struct settings *s)
 {
 	const uint64_t here = 1ULL << EVENT_start | 1ULL << EVENT_shutdown | 1ULL << EVENT_manager_start |
-			      1ULL << EVENT_manager_stop | 1ULL << EVENT_worker_error | 1ULL << EVENT_before_reload |
-			      1ULL << EVENT_after_reload;
+	                      1ULL << EVENT_manager_stop | 1ULL << EVENT_worker_error | 1ULL << EVENT_before_reload |
+	                      1ULL << EVENT_after_reload;
 
 	return (s->events & here) != 0;
 }

@@ -1,5 +1,5 @@
-/* Lifecycle handlers of the app (start, shutdown, worker_error, …) in a Lua state of their own: the manager's, or that of a
- * short-lived eval child in base mode.
+/* Lifecycle handlers of the app (start, shutdown, worker_error, …) in a Lua state of their own: the
+ * manager's, or that of a short-lived eval child in base mode.
  */
 #pragma once
 

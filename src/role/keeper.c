@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "role/fanout.h"
+#include "role/setup.h"
 #include "sys/bell.h"
 #include "sys/fd.h"
 #include "sys/unixmsg.h"
@@ -13,11 +14,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* ---- processes ---------------------------------------------------------------------------------------------------- */
+/* ---- processes ------------------------------------------------------------------------------- */
 
 static struct keeper_gen *find(struct keeper *k, unsigned slot, uint64_t generation)
 {
-	LS_LIST_EACH(it, &k->gens) {
+	LS_LIST_EACH (it, &k->gens) {
 		struct keeper_gen *g = LS_CONTAINER_OF(it, struct keeper_gen, link);
 
 		if (g->slot == slot && g->generation == generation)
@@ -28,7 +29,7 @@ static struct keeper_gen *find(struct keeper *k, unsigned slot, uint64_t generat
 
 struct keeper_gen *keeper_by_pid(struct keeper *k, pid_t pid)
 {
-	LS_LIST_EACH(it, &k->gens) {
+	LS_LIST_EACH (it, &k->gens) {
 		struct keeper_gen *g = LS_CONTAINER_OF(it, struct keeper_gen, link);
 
 		if (g->child.pid == pid)
@@ -41,7 +42,7 @@ struct keeper_gen *keeper_newest(const struct keeper *k, unsigned slot)
 {
 	struct keeper_gen *found = NULL;
 
-	LS_LIST_EACH(it, &k->gens) {
+	LS_LIST_EACH (it, &k->gens) {
 		struct keeper_gen *g = LS_CONTAINER_OF(it, struct keeper_gen, link);
 
 		/* One that serves is worth more than one that is only being started. */
@@ -77,60 +78,6 @@ static int map_gen(struct keeper *k, struct keeper_gen *g, struct err *err)
 	return r;
 }
 
-static int send_in_pieces(int fd, enum ctl_type type, const int *fds, unsigned n)
-{
-	for (unsigned at = 0; at < n; at += CTL_FDS_MAX) {
-		struct ctl_msg m = { .type = type, .value = at, .n_fds = (int)LS_MIN(n - at, (unsigned)CTL_FDS_MAX) };
-		int r;
-
-		memcpy(m.fds, fds + at, (size_t)m.n_fds * sizeof *fds);
-		r = ctl_send(fd, &m);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-static int send_listeners(const struct keeper *k, const struct keeper_gen *g, int fd)
-{
-	int fds[SETTINGS_PORTS_MAX];
-
-	if (k->o.reactors)
-		return 0;
-	for (unsigned i = 0; i < k->o.ports->n; i++)
-		fds[i] = ports_fd(k->o.ports, g->slot, i);
-	return send_in_pieces(fd, CTL_LISTENERS, fds, k->o.ports->n);
-}
-
-/* All of it waits in the socket when the process begins to read. */
-static int send_setup(const struct keeper *k, const struct keeper_gen *g, const struct release *release, bool canary,
-		      pid_t manager, int fd)
-{
-	struct ctl_msg setup = {
-		.type = CTL_SETUP,
-		.slot = g->slot,
-		.generation = g->generation,
-		.value = k->o.reactors,
-		.extra = k->o.reactors ? 0 : k->o.ports->n,
-		.n_fds = k->o.reactors ? 6 : 5,
-		.fds = { release->settings_fd, release->image_fd, g->fds.down, g->fds.up, g->fds.bell, k->shared_fd },
-	};
-	struct ctl_msg load = {
-		.type = CTL_LOAD,
-		.value = canary,
-		.extra = (uint64_t)getpid() << 32 | (uint32_t)manager,
-		.n_fds = k->o.access_log >= 0 && !k->o.reactors,
-		.fds = { k->o.access_log },
-	};
-	int r = ctl_send(fd, &setup);
-
-	if (r == 0)
-		r = send_in_pieces(fd, CTL_BELLS, k->bells, k->o.reactors);
-	if (r == 0)
-		r = send_listeners(k, g, fd);
-	return r == 0 ? ctl_send(fd, &load) : r;
-}
-
 static struct release *release_of(const struct keeper *k, uint64_t epoch)
 {
 	if (k->accepted->epoch == epoch)
@@ -140,17 +87,29 @@ static struct release *release_of(const struct keeper *k, uint64_t epoch)
 
 static int fill_gen(struct keeper *k, struct keeper_gen *g, bool canary, pid_t manager, int pair[2], struct err *err)
 {
-	struct release *release = release_of(k, g->epoch);
+	struct setup setup = {
+		.slot = g->slot,
+		.generation = g->generation,
+		.release = release_of(k, g->epoch),
+		.chan = &g->fds,
+		.ports = k->o.ports,
+		.reactors = k->o.reactors,
+		.bells = k->bells,
+		.shared_fd = k->shared_fd,
+		.access_log = k->o.access_log,
+		.canary = canary,
+		.manager = manager,
+	};
 	int r;
 
-	if (!release || g->slot >= k->n_slots)
+	if (!setup.release || g->slot >= k->n_slots)
 		return err_set(err, -EINVAL, "there is no such slot or release");
 	r = map_gen(k, g, err);
 	if (r < 0)
 		return r;
 	r = unixmsg_pair(pair);
 	if (r == 0)
-		r = send_setup(k, g, release, canary, manager, pair[0]);
+		r = setup_send(&setup, pair[0]); /* it waits there until the process begins to read */
 	if (r == 0 && manager > 0) {
 		g->control = fcntl(pair[0], F_DUPFD_CLOEXEC, 3);
 		if (g->control < 0)
@@ -160,15 +119,20 @@ static int fill_gen(struct keeper *k, struct keeper_gen *g, bool canary, pid_t m
 }
 
 int keeper_open(struct keeper *k, unsigned slot, uint64_t generation, uint64_t epoch, bool canary, pid_t manager,
-		struct keeper_fds *out, struct err *err)
+                struct keeper_fds *out, struct err *err)
 {
 	struct keeper_gen *g = xzalloc(sizeof *g);
 	int pair[2] = { -1, -1 };
 	int up = -1, r;
 
 	*g = (struct keeper_gen){
-		.keeper = k, .slot = slot, .generation = generation, .epoch = epoch, .control = -1,
-		.fds = { -1, -1, -1 }, .child = { .pidfd = -1 },
+		.keeper = k,
+		.slot = slot,
+		.generation = generation,
+		.epoch = epoch,
+		.control = -1,
+		.fds = { -1, -1, -1 },
+		.child = { .pidfd = -1 },
 	};
 	list_init(&g->link);
 	r = fill_gen(k, g, canary, manager, pair, err);
@@ -200,7 +164,7 @@ void keeper_spawned(struct keeper *k, unsigned slot, uint64_t generation, pid_t 
 	g->child = (struct child){ pid, pidfd };
 }
 
-/* ---- what the reactors are told -------------------------------------------------------------------------------------- */
+/* ---- what the reactors are told -------------------------------------------------------------- */
 
 static void on_all_attached(void *ctx)
 {
@@ -283,7 +247,7 @@ void keeper_slot_failed(struct keeper *k, unsigned slot, bool failed)
 
 void keeper_forget_unfinished(struct keeper *k)
 {
-	LS_LIST_EACH_SAFE(it, after, &k->gens) {
+	LS_LIST_EACH_SAFE (it, after, &k->gens) {
 		struct keeper_gen *g = LS_CONTAINER_OF(it, struct keeper_gen, link);
 
 		if (g->attached)
@@ -295,7 +259,7 @@ void keeper_forget_unfinished(struct keeper *k)
 	keeper_abandon(k);
 }
 
-/* ---- releases ---------------------------------------------------------------------------------------------------------- */
+/* ---- releases -------------------------------------------------------------------------------- */
 
 void keeper_try(struct keeper *k, struct release *candidate)
 {
@@ -305,7 +269,6 @@ void keeper_try(struct keeper *k, struct release *candidate)
 
 void keeper_abandon(struct keeper *k)
 {
-	/* While the reactors change over it is accepted already. */
 	release_unref(k->candidate);
 	k->candidate = NULL;
 }
@@ -337,7 +300,7 @@ void keeper_commit(struct keeper *k)
 		reactor_reconfigure(k->reactors[i], &k->accepted->settings, fanout_answered, fanout_part(f, i));
 }
 
-/* ---- connections ---------------------------------------------------------------------------------------------------------- */
+/* ---- connections ----------------------------------------------------------------------------- */
 
 uint64_t keeper_connections(const struct keeper *k, unsigned i)
 {
@@ -373,7 +336,7 @@ void keeper_give(struct keeper *k, int fd, const struct port *port, const struct
 	reactor_give(k->reactors[chosen], fd, port, peer);
 }
 
-/* ---- reactors --------------------------------------------------------------------------------------------------------------- */
+/* ---- reactors -------------------------------------------------------------------------------- */
 
 struct bad_worker {
 	struct post post;

@@ -1,7 +1,8 @@
-/* The keeper: holds every descriptor that must outlive a child, in the master.  Listening sockets, shared memory and control
- * sockets of each worker process, releases.  So a manager, or a worker, can die and be replaced while connections live on.
+/* The keeper: holds every descriptor that must outlive a child, in the master. Listening sockets, shared
+ * memory and control sockets of each worker process, releases. So a manager, or a worker, can die and be
+ * replaced while connections live on.
  *
- * In process mode it also tells the reactors of processes that come and go.  The master's main thread.
+ * In process mode it also tells the reactors of processes that come and go. The master's main thread.
  */
 #pragma once
 
@@ -21,12 +22,12 @@ struct keeper_gen {
 	uint64_t generation;
 	uint64_t epoch;
 	struct chan_fds fds;
-	struct chan chan;    /* process mode: the rings, used by the reactors */
-	struct chan board;   /* its counters, read-only */
-	int control;         /* our copy of the supervisor's end; -1: the supervisor is this process */
-	struct child child;  /* pid 0: not spawned yet */
-	bool attached;       /* the reactors were told of it */
-	bool ended;          /* reaped by us; `status` holds how */
+	struct chan chan;   /* process mode: the rings, used by the reactors */
+	struct chan board;  /* its counters, read-only */
+	int control;        /* our copy of the supervisor's end; -1: the supervisor is this process */
+	struct child child; /* pid 0: not spawned yet */
+	bool attached;      /* the reactors were told of it */
+	bool ended;         /* reaped by us; `status` holds how */
 	int status;
 };
 
@@ -47,8 +48,8 @@ struct keeper_opts {
 	struct mailbox *mailbox; /* of that loop */
 	struct release *release; /* a reference is taken */
 	struct ports *ports;
-	unsigned reactors;       /* 0: base mode */
-	int access_log;          /* -1: none */
+	unsigned reactors; /* 0: base mode */
+	int access_log;    /* -1: none */
 	/* Every reactor uses the process. */
 	void (*on_attached)(void *ctx, unsigned slot, uint64_t generation);
 	/* Every reactor uses the new settings. */
@@ -80,15 +81,15 @@ int keeper_start_reactors(struct keeper *k, struct err *err);
 void keeper_stop_reactors(struct keeper *k);
 void keeper_fini(struct keeper *k);
 
-/* Makes all that a new process needs and queues it on its control socket; the caller gets our end, the child's end and the up
- * segment. */
+/* Makes all that a new process needs and queues it on its control socket; the caller gets our end, the
+ * child's end and the up segment. */
 struct keeper_fds {
 	int control;
 	int child_end;
 	int up;
 };
 int keeper_open(struct keeper *k, unsigned slot, uint64_t generation, uint64_t epoch, bool canary, pid_t manager,
-		struct keeper_fds *out, struct err *err);
+                struct keeper_fds *out, struct err *err);
 /* `pidfd` is taken. */
 void keeper_spawned(struct keeper *k, unsigned slot, uint64_t generation, pid_t pid, int pidfd);
 /* on_attached follows, unless the process broke the rules: then it is killed. */

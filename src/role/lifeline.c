@@ -1,5 +1,6 @@
 #include "role/lifeline.h"
 
+#include "sys/fd.h"
 #include "sys/sig.h"
 
 #include <errno.h>
@@ -7,7 +8,6 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdint.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { GRACE_MS = 1000, STACK_BYTES = 256 * 1024 };
@@ -15,13 +15,12 @@ enum { GRACE_MS = 1000, STACK_BYTES = 256 * 1024 };
 static void *wait_for_end(void *arg)
 {
 	struct pollfd end = { .fd = (int)(intptr_t)arg, .events = POLLRDHUP };
-	struct timespec grace = { .tv_sec = GRACE_MS / 1000, .tv_nsec = GRACE_MS % 1000 * 1000000L };
 
 	sig_block_all();
 	while (poll(&end, 1, -1) < 0 && errno == EINTR)
 		;
 	/* The main thread has seen it too, if it is able to see anything, and leaves in order. */
-	nanosleep(&grace, NULL);
+	poll(NULL, 0, GRACE_MS);
 	_exit(1);
 }
 
@@ -40,6 +39,6 @@ int lifeline_start(int control)
 	r = pthread_create(&thread, &attr, wait_for_end, (void *)(intptr_t)fd);
 	pthread_attr_destroy(&attr);
 	if (r)
-		close(fd);
+		fd_close(&fd);
 	return -r;
 }

@@ -1,5 +1,5 @@
-/* Ends this process soon after everybody above it has gone, even while Lua runs for ever: a thread waits for the end of the
- * control socket.
+/* Ends this process soon after everybody above it has gone, even while Lua runs for ever: a thread waits
+ * for the end of the control socket.
  */
 #pragma once
 

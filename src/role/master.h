@@ -18,29 +18,34 @@ struct master {
 	struct loop loop;
 	struct mailbox mailbox;
 	struct watch signals;
-	struct evaluate *evaluate;    /* at start */
-	struct release *release;      /* the first one: listeners point into it */
+	struct evaluate *evaluate; /* at start */
+	struct release *release;   /* the first one: listeners point into it */
 	struct ports ports;
 	struct keeper keeper;
 	bool has_keeper;
 	struct fleet *fleet;
 	struct listener *listeners[SETTINGS_PORTS_MAX];
 	struct admin *admin;
-	struct rundir_entry *entry;   /* NULL: not registered */
+	struct rundir_entry *entry; /* NULL: not registered */
 	int pidfile;
-	int access_log;               /* the one the keeper handed out; -1: none */
-	uint64_t refused;             /* connections over max_connection */
+	int access_log;   /* the one the keeper handed out; -1: none */
+	uint64_t refused; /* connections over max_connection */
 	uint64_t accepted[SETTINGS_PORTS_MAX];
 	uint64_t started_ms;
-	struct timer quiet;           /* shutdown.c */
+	struct timer quiet; /* shutdown.c */
 	struct timer deadline;
 	unsigned quiet_turns;
 	uint64_t stop_at;
-	struct control daemon;        /* to the command line that started us, until we serve */
-	int code;                     /* exit code */
+	struct control daemon; /* to the command line that started us, until we serve */
+	int code;              /* exit code */
 };
 
-/* ---- shutdown.c ------------------------------------------------------------------------------------------------------------ */
+/* ---- boot.c --------------------------------------------------------------------------------- */
+
+/* Logs, pid file, ports, admin socket, privileges.  What was opened stays in `m`, also on failure. */
+int boot_open(struct master *m, struct err *err);
+
+/* ---- shutdown.c ------------------------------------------------------------------------------ */
 
 void shutdown_init(struct master *m);
 /* Finish what is under way, then end; a second time: end now. */
@@ -48,7 +53,7 @@ void shutdown_begin(struct master *m);
 /* No worker is left. */
 void shutdown_finish(struct master *m);
 
-/* ---- status.c -------------------------------------------------------------------------------------------------------------- */
+/* ---- status.c -------------------------------------------------------------------------------- */
 
 /* The figures as JSON or as text for people; malloc'ed. */
 char *status_json(const struct master *m);
@@ -57,7 +62,7 @@ char *status_text(const struct master *m);
 void status_write_ports(const struct master *m, FILE *to);
 char *status_ready_line(const struct master *m);
 
-/* ---- command.c ---------------------------------------------------------------------------------------------------------------- */
+/* ---- command.c ------------------------------------------------------------------------------- */
 
 /* Requests of the admin socket; ctx is the master. */
 void command_on_request(void *ctx, uint64_t id, struct str line);

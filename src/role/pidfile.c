@@ -54,7 +54,7 @@ void pidfile_close(int fd, const char *path)
 	if (fd < 0)
 		return;
 	unlink(path);
-	close(fd);
+	fd_close(&fd);
 }
 
 pid_t pidfile_read(const char *path, struct err *err)
@@ -64,7 +64,7 @@ pid_t pidfile_read(const char *path, struct err *err)
 
 	if (fd < 0)
 		return err_set(err, errno == ENOENT ? -ESRCH : -errno, "the pid file %s cannot be read: %s", path,
-			       strerror(errno));
+		               strerror(errno));
 	pid = number_in(fd);
 	/* Nobody holds the lock: what stands there is old. */
 	if (flock(fd, LOCK_SH | LOCK_NB) == 0)

@@ -33,8 +33,8 @@ static int listen_on(struct port *port, struct sock_addr *addr, bool reuse_port,
 	return sock_listen(addr, &opts, err);
 }
 
-/* SO_REUSEPORT lets a second server of the same user take half of the connections in silence, so whoever did not ask for
- * that learns first whether the port is free. */
+/* SO_REUSEPORT lets a second server of the same user take half of the connections in silence, so whoever
+ * did not ask for that learns first whether the port is free. */
 static int probe(struct port *port, struct err *err)
 {
 	int fd = listen_on(port, &port->address, false, err);

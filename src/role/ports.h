@@ -1,8 +1,8 @@
-/* The listening sockets of all ports.  The keeper holds them for as long as the server runs, so that no accept queue is lost
- * when a worker leaves.
+/* The listening sockets of all ports. The keeper holds them for as long as the server runs, so that no
+ * accept queue is lost when a worker leaves.
  *
- * One set (process and single mode), or one for each worker slot (base mode), where the kernel spreads connections over the
- * slots; unix sockets are shared by all slots.
+ * One set (process and single mode), or one for each worker slot (base mode), where the kernel spreads
+ * connections over the slots; unix sockets are shared by all slots.
  */
 #pragma once
 
@@ -12,17 +12,19 @@
 
 struct ports {
 	struct settings *settings;
-	unsigned n;           /* ports */
+	unsigned n; /* ports */
 	unsigned sets;
 	bool per_slot;
-	int *fds;             /* [sets][n]; -1: closed or shared with the first set */
+	int *fds; /* [sets][n]; -1: closed or shared with the first set */
 };
 
-/* Binds everything and fills settings->ports[].address.  0 or negative with a sentence; nothing is then open. */
+/* Binds everything and fills settings->ports[].address. 0 or negative with a sentence; nothing is then
+ * open. */
 int ports_open(struct ports *p, struct settings *s, bool per_slot, struct err *err);
 /* The socket of a port in a set; shared ones are in all. */
 int ports_fd(const struct ports *p, unsigned set, unsigned port);
-/* A slot without a process must not get connections: its own sockets are closed, and bound again when it is tried anew. */
+/* A slot without a process must not get connections: its own sockets are closed, and bound again when it is
+ * tried anew. */
 void ports_close_set(struct ports *p, unsigned set);
 int ports_reopen_set(struct ports *p, unsigned set, struct err *err);
 /* Closes all, and removes unix sockets from the file system when `unlink_paths`. */

@@ -23,7 +23,7 @@
 
 enum { CONF_BYTES_MAX = 1 << 20 };
 
-/* ---- the -c file ------------------------------------------------------------------------------------------------------ */
+/* ---- the -c file ----------------------------------------------------------------------------- */
 
 /* A value of the table as settings_set() takes it; lists are joined by commas. */
 static int value_text(lua_State *L, int idx, char *out, size_t cap)
@@ -68,7 +68,7 @@ static int apply_table(lua_State *L, struct settings *s, struct err *err)
 
 		if (value_text(L, lua_gettop(L), text, sizeof text) < 0)
 			return err_set(err, -EINVAL, "%s has a %s, which is no setting's value", name,
-				       luaL_typename(L, -1));
+			               luaL_typename(L, -1));
 		if (settings_set(s, NULL, name, str_from(text), LAYER_FILE, err) < 0)
 			return err->code;
 	}
@@ -88,7 +88,8 @@ static int run_conf(lua_State *L, struct str text, const char *path, struct sett
 	if (state_call(L, 0, 1, err) < 0)
 		return err->code;
 	if (!lua_istable(L, -1))
-		return err_set(err, -EINVAL, "it returned a %s; it must return a table of settings", luaL_typename(L, -1));
+		return err_set(err, -EINVAL, "it returned a %s; it must return a table of settings",
+		               luaL_typename(L, -1));
 	return apply_table(L, s, err);
 }
 
@@ -114,7 +115,7 @@ static int apply_conf(const char *path, struct settings *s, struct err *err)
 	return r < 0 ? err_wrap(err, "the configuration file %s", path) : 0;
 }
 
-/* ---- the script ---------------------------------------------------------------------------------------------------------- */
+/* ---- the script ------------------------------------------------------------------------------ */
 
 /* What stands below and above the script; settings_set() keeps their order, whatever the script says later. */
 static int apply_layers(const struct launch *l, struct settings *s, struct err *err)
@@ -156,7 +157,7 @@ static int collect_image(struct image_builder *b, const struct settings *s, cons
 	if (fstat(fd, &st) < 0 || (uint64_t)st.st_size > s->image_max_size) {
 		fd_close(&fd);
 		return err_set(err, -EFBIG, "the app image takes %lld bytes, more than image_max_size",
-			       (long long)st.st_size);
+		               (long long)st.st_size);
 	}
 	return fd;
 }
@@ -213,7 +214,7 @@ static int evaluate(const struct launch *l, int *settings_fd, int *image_fd, str
 	return r < 0 ? r : 0;
 }
 
-/* ---- requests ----------------------------------------------------------------------------------------------------------------- */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 static void answer_failed(int control, const struct err *err)
 {

@@ -36,7 +36,7 @@ static void tell(struct manager *m, const struct ctl_msg *msg)
 		log_warn("the master does not read its control socket");
 }
 
-/* ---- handlers of the app ------------------------------------------------------------------------------------------------ */
+/* ---- handlers of the app --------------------------------------------------------------------- */
 
 static void open_hooks(struct manager *m, struct release *release)
 {
@@ -63,7 +63,7 @@ static void run_plain_hook(struct manager *m, enum settings_event event)
 	run_hook(m, &hook);
 }
 
-/* ---- what the supervisor asks -------------------------------------------------------------------------------------------- */
+/* ---- what the supervisor asks ---------------------------------------------------------------- */
 
 static void ask_open(void *ctx, unsigned slot, uint64_t generation, uint64_t epoch, bool canary)
 {
@@ -76,10 +76,12 @@ static void ask_open(void *ctx, unsigned slot, uint64_t generation, uint64_t epo
 
 static void tell_spawned(void *ctx, unsigned slot, uint64_t generation, const struct child *child)
 {
-	struct ctl_msg msg = {
-		.type = CTL_SPAWNED, .slot = slot, .generation = generation, .value = (uint64_t)child->pid,
-		.n_fds = 1, .fds = { child->pidfd }
-	};
+	struct ctl_msg msg = { .type = CTL_SPAWNED,
+		               .slot = slot,
+		               .generation = generation,
+		               .value = (uint64_t)child->pid,
+		               .n_fds = 1,
+		               .fds = { child->pidfd } };
 
 	tell(ctx, &msg);
 }
@@ -94,8 +96,7 @@ static void ask_attach(void *ctx, unsigned slot, uint64_t generation)
 static void tell_gone(void *ctx, unsigned slot, uint64_t generation, int status, bool unexpected)
 {
 	struct ctl_msg msg = {
-		.type = CTL_GONE, .slot = slot, .generation = generation, .value = (unsigned)status,
-		.extra = unexpected
+		.type = CTL_GONE, .slot = slot, .generation = generation, .value = (unsigned)status, .extra = unexpected
 	};
 
 	tell(ctx, &msg);
@@ -167,7 +168,9 @@ static void ask_commit(void *ctx)
 static void tell_reloaded(void *ctx, uint64_t tag, const struct err *err)
 {
 	struct ctl_msg msg = {
-		.type = CTL_RESULT, .value = tag, .extra = err->code == 0,
+		.type = CTL_RESULT,
+		.value = tag,
+		.extra = err->code == 0,
 		.text = str_from(err->code ? err->text : ""),
 	};
 
@@ -190,7 +193,7 @@ static const struct super_ops ops = {
 	.reloaded = tell_reloaded,
 };
 
-/* ---- what the master says --------------------------------------------------------------------------------------------------- */
+/* ---- what the master says -------------------------------------------------------------------- */
 
 static int configure(struct manager *m, struct ctl_msg *msg)
 {

@@ -18,7 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* ---- failing ------------------------------------------------------------------------------------------------------------------ */
+/* ---- failing --------------------------------------------------------------------------------- */
 
 /* Tells whoever started us, once. */
 static void complain(struct master *m, const char *text)
@@ -38,7 +38,7 @@ static void fail(struct master *m, const char *text)
 	shutdown_finish(m);
 }
 
-/* ---- serving ------------------------------------------------------------------------------------------------------------------- */
+/* ---- serving --------------------------------------------------------------------------------- */
 
 static void on_accept(void *ctx, int fd, const struct port *port, const struct sock_peer *peer)
 {
@@ -101,13 +101,14 @@ static void announce(struct master *m)
 		snprintf(reactors, sizeof reactors, ", %u reactors", m->keeper.o.reactors);
 	settings_text(s, NULL, settings_find("mode"), mode, sizeof mode);
 	log_notice("luaserv %s serves %s (%s mode, %llu workers%s), pid %d", LS_VERSION, where ? where : "", mode,
-		   (unsigned long long)s->worker_num, reactors, getpid());
+	           (unsigned long long)s->worker_num, reactors, getpid());
 	free(where);
 }
 
 static void write_ready_line(struct master *m)
 {
 	char *line;
+	int fd;
 
 	if (m->opts->ready_fd < 0)
 		return;
@@ -115,7 +116,8 @@ static void write_ready_line(struct master *m)
 	if (!line || fd_write_all(m->opts->ready_fd, str_from(line)) < 0)
 		log_warn("the ready line could not be written to descriptor %d", m->opts->ready_fd);
 	free(line);
-	close(m->opts->ready_fd);
+	fd = m->opts->ready_fd;
+	fd_close(&fd);
 }
 
 /* A daemon lets go of the terminal of whoever started it. */
@@ -135,7 +137,7 @@ static void detach(struct master *m)
 	dup2(fd, STDERR_FILENO);
 	m->fleet->ops->reopen(m->fleet, fd, -1);
 	if (fd != log_fd())
-		close(fd);
+		fd_close(&fd);
 }
 
 static void on_serving(void *ctx)
@@ -170,7 +172,7 @@ static void on_stopped(void *ctx)
 	shutdown_finish(ctx);
 }
 
-/* ---- starting -------------------------------------------------------------------------------------------------------------------- */
+/* ---- starting -------------------------------------------------------------------------------- */
 
 static void on_attached(void *ctx, unsigned slot, uint64_t generation)
 {
@@ -184,68 +186,6 @@ static void on_committed(void *ctx)
 	struct master *m = ctx;
 
 	m->fleet->ops->committed(m->fleet);
-}
-
-static int open_logs(struct master *m, struct err *err)
-{
-	const struct settings *s = &m->release->settings;
-
-	log_set_level((enum log_level)s->log_level);
-	if (log_open(s->log_file, err) < 0)
-		return err->code;
-	if (strcmp(s->access_log, "off") == 0)
-		return 0;
-	if (strcmp(s->access_log, "stdout") == 0)
-		m->access_log = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
-	else
-		m->access_log = open(s->access_log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
-	if (m->access_log < 0)
-		return err_set(err, -errno, "the access log %s cannot be opened: %s", s->access_log, strerror(errno));
-	return 0;
-}
-
-/* So that the command line finds us; a server without it still serves. */
-static void open_admin(struct master *m)
-{
-	const struct launch *l = m->opts->launch;
-	struct err err = { 0 };
-	size_t used = 0;
-	int fd;
-
-	m->entry = xzalloc(sizeof *m->entry);
-	m->entry->pid = getpid();
-	m->entry->daemon = m->opts->control >= 0;
-	str_copy(str_from(l->script), m->entry->script, sizeof m->entry->script);
-	str_copy(str_from(l->directory), m->entry->directory, sizeof m->entry->directory);
-	str_copy(str_from(l->conf), m->entry->conf, sizeof m->entry->conf);
-	for (unsigned i = 0; i < l->n_options && used < sizeof m->entry->options; i++)
-		used += (size_t)snprintf(m->entry->options + used, sizeof m->entry->options - used, "%s\n",
-					 l->options[i]);
-	fd = rundir_register(m->entry, &err);
-	if (fd < 0) {
-		log_warn("%s; the command line will not find this server", err.text);
-		free(m->entry);
-		m->entry = NULL;
-		return;
-	}
-	m->admin = admin_open(&m->loop, fd, command_on_request, m);
-}
-
-static int open_outside(struct master *m, struct err *err)
-{
-	struct settings *s = &m->release->settings;
-	int r = open_logs(m, err);
-
-	if (r == 0 && s->pid_file[0])
-		r = m->pidfile = pidfile_open(s->pid_file, err);
-	if (r >= 0)
-		r = ports_open(&m->ports, s, s->mode == MODE_BASE, err);
-	if (r >= 0)
-		r = release_refreeze(m->release, err);
-	if (r < 0)
-		return r;
-	open_admin(m);
-	return proc_drop_privileges(s->user, s->group, s->chroot, err);
 }
 
 static int start_fleet(struct master *m, struct err *err)
@@ -299,7 +239,7 @@ static void on_evaluated(void *ctx, struct release *release, const struct err *e
 	} else if (release->settings.daemonize && m->opts->control < 0) {
 		m->code = RUN_MASTER_DAEMONIZE;
 		shutdown_finish(m);
-	} else if (open_outside(m, &why) < 0 || start_fleet(m, &why) < 0) {
+	} else if (boot_open(m, &why) < 0 || start_fleet(m, &why) < 0) {
 		fail(m, why.text);
 	}
 }
@@ -319,7 +259,7 @@ static int begin(struct master *m, struct err *err)
 	return m->evaluate ? 0 : err->code;
 }
 
-/* ---- signals ------------------------------------------------------------------------------------------------------------------------ */
+/* ---- signals --------------------------------------------------------------------------------- */
 
 /* The one place of this process that reaps; as subreaper, or as process 1, we also get strangers. */
 static void reap(struct master *m)
@@ -349,7 +289,7 @@ static void on_signal(struct watch *w, int events LS_UNUSED)
 	}
 }
 
-/* ---- life ---------------------------------------------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 static void on_daemon_msg(struct control *c LS_UNUSED, struct ctl_msg *msg LS_UNUSED)
 {

@@ -1,4 +1,5 @@
-/* The master: evaluates the app in a child, binds, starts threads and children, accepts, keeps, and ends them all. */
+/* The master: evaluates the app in a child, binds, starts threads and children, accepts, keeps, and ends
+ * them all. */
 #pragma once
 
 #include "base/err.h"
@@ -8,8 +9,8 @@
 
 struct run_master_opts {
 	const struct launch *launch;
-	int ready_fd;   /* one line is written here when it serves, then it is closed; -1: none */
-	int control;    /* a daemon's socket to the command line that started it; -1: in the foreground */
+	int ready_fd; /* one line is written here when it serves, then it is closed; -1: none */
+	int control;  /* a daemon's socket to the command line that started it; -1: in the foreground */
 };
 
 enum { RUN_MASTER_DAEMONIZE = -1 }; /* the app asks to run in the background: start a daemon instead */

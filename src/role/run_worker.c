@@ -45,7 +45,7 @@ static void fail(struct worker_role *w, const char *text)
 	leave(w, 1);
 }
 
-/* ---- what the engine tells -------------------------------------------------------------------------------------------- */
+/* ---- what the engine tells ------------------------------------------------------------------- */
 
 static void on_loaded(void *ctx, const struct err *err)
 {
@@ -71,7 +71,7 @@ static void on_stopped(void *ctx)
 	leave(ctx, 0);
 }
 
-/* ---- set-up ------------------------------------------------------------------------------------------------------------- */
+/* ---- set-up ---------------------------------------------------------------------------------- */
 
 static int take_setup(struct worker_role *w, struct ctl_msg *m)
 {
@@ -133,7 +133,7 @@ static int load(struct worker_role *w, struct ctl_msg *m)
 	return 0;
 }
 
-/* ---- what it is told ------------------------------------------------------------------------------------------------------ */
+/* ---- what it is told ------------------------------------------------------------------------- */
 
 static void start(struct worker_role *w)
 {
@@ -247,11 +247,11 @@ int run_worker(int control)
 	loop_run(&w->loop);
 
 	code = w->code;
-	engine_free(w->engine);
-	release_unref(w->release);
 	/* The control socket stays open until the very end: its end of file means that this process is gone. */
 	watch_close(&w->signals, NULL);
 	watch_release(&w->control.watch, NULL);
+	engine_free(w->engine);
+	release_unref(w->release);
 	loop_fini(&w->loop);
 	free(w);
 	return code;

@@ -55,7 +55,7 @@ static uint64_t requests_under_way(const struct master *m)
 {
 	uint64_t n = 0;
 
-	LS_LIST_EACH(it, &m->keeper.gens) {
+	LS_LIST_EACH (it, &m->keeper.gens) {
 		const struct keeper_gen *g = LS_CONTAINER_OF(it, struct keeper_gen, link);
 
 		if (g->attached)

@@ -48,7 +48,7 @@ static struct totals count(const struct master *m)
 		add_board(&t, chan_shared_board(&k->shared, i));
 	if (k->o.reactors)
 		return t;
-	LS_LIST_EACH(it, &k->gens) {
+	LS_LIST_EACH (it, &k->gens) {
 		const struct board_worker *b = board_of(LS_CONTAINER_OF(it, struct keeper_gen, link));
 
 		if (b)
@@ -77,7 +77,7 @@ static const char *state_of(const struct master *m, unsigned slot, const struct 
 	}
 }
 
-/* ---- JSON --------------------------------------------------------------------------------------------------------------------- */
+/* ---- JSON ------------------------------------------------------------------------------------ */
 
 static void put_listeners(const struct master *m, FILE *f, uint64_t connections)
 {
@@ -127,12 +127,12 @@ static void put_workers(const struct master *m, FILE *f)
 
 		b = b ? b : &none;
 		fprintf(f,
-			"%s{\"id\":%u,\"pid\":%d,\"state\":\"%s\",\"generation\":%" PRIu64 ",\"requests\":%" PRIu64
-			",\"in_flight\":%" PRIu64 ",\"coroutines\":%" PRIu64 ",\"lua_bytes\":%" PRIu64
-			",\"errors\":%" PRIu64 ",\"restarts\":%" PRIu64 "}",
-			i ? "," : "", i, g ? g->child.pid : 0, state_of(m, i, g), g ? g->epoch : 0,
-			board_get(&b->requests), board_get(&b->in_flight), board_get(&b->coroutines),
-			board_get(&b->lua_bytes), board_get(&b->errors), m->keeper.slots[i].restarts);
+		        "%s{\"id\":%u,\"pid\":%d,\"state\":\"%s\",\"generation\":%" PRIu64 ",\"requests\":%" PRIu64
+		        ",\"in_flight\":%" PRIu64 ",\"coroutines\":%" PRIu64 ",\"lua_bytes\":%" PRIu64
+		        ",\"errors\":%" PRIu64 ",\"restarts\":%" PRIu64 "}",
+		        i ? "," : "", i, g ? g->child.pid : 0, state_of(m, i, g), g ? g->epoch : 0,
+		        board_get(&b->requests), board_get(&b->in_flight), board_get(&b->coroutines),
+		        board_get(&b->lua_bytes), board_get(&b->errors), m->keeper.slots[i].restarts);
 	}
 	fputs("]", f);
 }
@@ -153,15 +153,15 @@ char *status_json(const struct master *m)
 	if (!f)
 		return NULL;
 	fprintf(f, "{\"version\":\"%s\",\"mode\":\"%s\",\"generation\":%" PRIu64 ",\"master_pid\":%d,\"manager_pid\":",
-		LS_VERSION, mode_of(m, mode, sizeof mode), m->keeper.accepted->epoch, getpid());
+	        LS_VERSION, mode_of(m, mode, sizeof mode), m->keeper.accepted->epoch, getpid());
 	if (manager)
 		fprintf(f, "%d", manager);
 	else
 		fputs("null", f);
 	fprintf(f,
-		",\"uptime\":%" PRIu64 ",\"connections\":%" PRIu64 ",\"accepted\":%" PRIu64 ",\"closed\":%" PRIu64
-		",\"refused\":%" PRIu64 ",\"requests\":%" PRIu64,
-		(clock_ms() - m->started_ms) / 1000, connections, t.accepted, t.closed, t.refused, t.requests);
+	        ",\"uptime\":%" PRIu64 ",\"connections\":%" PRIu64 ",\"accepted\":%" PRIu64 ",\"closed\":%" PRIu64
+	        ",\"refused\":%" PRIu64 ",\"requests\":%" PRIu64,
+	        (clock_ms() - m->started_ms) / 1000, connections, t.accepted, t.closed, t.refused, t.requests);
 	put_listeners(m, f, connections);
 	put_reactors(m, f);
 	put_workers(m, f);
@@ -170,7 +170,7 @@ char *status_json(const struct master *m)
 	return out;
 }
 
-/* ---- text ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- text ------------------------------------------------------------------------------------ */
 
 void status_write_ports(const struct master *m, FILE *to)
 {
@@ -179,22 +179,23 @@ void status_write_ports(const struct master *m, FILE *to)
 
 	for (unsigned i = 0; i < s->n_ports; i++)
 		fprintf(to, "%s%s on %s", i ? ", " : "", protocol_of(m, &s->ports[i], protocol, sizeof protocol),
-			sock_text(&s->ports[i].address, address));
+		        sock_text(&s->ports[i].address, address));
 }
 
 static void write_table(const struct master *m, FILE *f)
 {
 	fprintf(f, "%6s %8s %-9s %10s %10s %9s %11s %10s %8s\n", "worker", "pid", "state", "generation", "requests",
-		"in flight", "coroutines", "Lua KiB", "restarts");
+	        "in flight", "coroutines", "Lua KiB", "restarts");
 	for (unsigned i = 0; i < m->keeper.n_slots; i++) {
 		const struct keeper_gen *g = keeper_newest(&m->keeper, i);
 		const struct board_worker *b = g ? board_of(g) : NULL;
 
-		fprintf(f, "%6u %8d %-9s %10" PRIu64 " %10" PRIu64 " %9" PRIu64 " %11" PRIu64 " %10" PRIu64 " %8" PRIu64
-			"\n",
-			i, g ? g->child.pid : 0, state_of(m, i, g), g ? g->epoch : 0, b ? board_get(&b->requests) : 0,
-			b ? board_get(&b->in_flight) : 0, b ? board_get(&b->coroutines) : 0,
-			b ? board_get(&b->lua_bytes) / 1024 : 0, m->keeper.slots[i].restarts);
+		fprintf(f,
+		        "%6u %8d %-9s %10" PRIu64 " %10" PRIu64 " %9" PRIu64 " %11" PRIu64 " %10" PRIu64 " %8" PRIu64
+		        "\n",
+		        i, g ? g->child.pid : 0, state_of(m, i, g), g ? g->epoch : 0, b ? board_get(&b->requests) : 0,
+		        b ? board_get(&b->in_flight) : 0, b ? board_get(&b->coroutines) : 0,
+		        b ? board_get(&b->lua_bytes) / 1024 : 0, m->keeper.slots[i].restarts);
 	}
 }
 
@@ -212,11 +213,11 @@ char *status_text(const struct master *m)
 	if (!f)
 		return NULL;
 	fprintf(f, "luaserv %s, %s mode, pid %d, up %" PRIu64 " s, generation %" PRIu64 "\n", LS_VERSION,
-		mode_of(m, mode, sizeof mode), getpid(), (clock_ms() - m->started_ms) / 1000,
-		m->keeper.accepted->epoch);
+	        mode_of(m, mode, sizeof mode), getpid(), (clock_ms() - m->started_ms) / 1000,
+	        m->keeper.accepted->epoch);
 	status_write_ports(m, f);
 	fprintf(f, "\nconnections %" PRIu64 ", accepted %" PRIu64 ", refused %" PRIu64 ", requests %" PRIu64 "\n",
-		t.accepted > t.closed ? t.accepted - t.closed : 0, t.accepted, t.refused, t.requests);
+	        t.accepted > t.closed ? t.accepted - t.closed : 0, t.accepted, t.refused, t.requests);
 	write_table(m, f);
 	fclose(f);
 

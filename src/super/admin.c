@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "super/jsonline.h"
+#include "sys/fd.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -133,7 +134,7 @@ static void add_client(struct admin *a, int fd)
 	c->id = ++a->last_id;
 	timer_init(&c->deadline, on_deadline);
 	if (watch_open(&c->watch, a->loop, fd, on_event) < 0) {
-		close(fd);
+		fd_close(&fd);
 		free(c);
 		return;
 	}
@@ -155,7 +156,7 @@ static void on_connection(struct watch *w, int events LS_UNUSED)
 		return;
 	}
 	log_warn("a connection to the admin socket was refused");
-	close(fd);
+	fd_close(&fd);
 }
 
 struct admin *admin_open(struct loop *l, int fd, admin_request on_request, void *ctx)
@@ -167,7 +168,7 @@ struct admin *admin_open(struct loop *l, int fd, admin_request on_request, void 
 	a->ctx = ctx;
 	list_init(&a->clients);
 	if (watch_open(&a->listening, l, fd, on_connection) < 0) {
-		close(fd);
+		fd_close(&fd);
 		free(a);
 		return NULL;
 	}
@@ -184,16 +185,16 @@ void admin_close(struct admin *a)
 {
 	if (!a)
 		return;
-	LS_LIST_EACH_SAFE(it, after, &a->clients)
+	LS_LIST_EACH_SAFE (it, after, &a->clients)
 		close_client(LS_CONTAINER_OF(it, struct client, link));
 	watch_close(&a->listening, on_admin_closed);
 }
 
-/* ---- answers -------------------------------------------------------------------------------------------------------- */
+/* ---- answers --------------------------------------------------------------------------------- */
 
 static struct client *find(struct admin *a, uint64_t id)
 {
-	LS_LIST_EACH(it, &a->clients) {
+	LS_LIST_EACH (it, &a->clients) {
 		struct client *c = LS_CONTAINER_OF(it, struct client, link);
 
 		if (c->id == id && !c->answer)

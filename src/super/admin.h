@@ -1,5 +1,5 @@
-/* The admin socket: a unix stream socket on which the command line asks one thing per connection, one JSON line in, one out.
- * Only the server's own user and root may ask.  The master's main thread.
+/* The admin socket: a unix stream socket on which the command line asks one thing per connection, one JSON
+ * line in, one out. Only the server's own user and root may ask. The master's main thread.
  */
 #pragma once
 

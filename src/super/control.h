@@ -15,8 +15,8 @@ struct control {
 	bool open;
 };
 
-/* Takes `fd`, which is non-blocking.  The callbacks, `peer` are set by the caller before.  Negative errno: the descriptor stays the
- * caller's. */
+/* Takes `fd`, which is non-blocking. The callbacks, `peer` are set by the caller before. Negative errno:
+ * the descriptor stays the caller's. */
 int control_open(struct control *c, struct loop *l, int fd);
 /* -EPIPE when it is closed or the peer has gone. */
 int control_send(struct control *c, const struct ctl_msg *m);
@@ -24,6 +24,6 @@ int control_send(struct control *c, const struct ctl_msg *m);
 int control_say(struct control *c, enum ctl_type type, uint64_t value, uint64_t extra);
 /* FAILED and its like. */
 int control_say_text(struct control *c, enum ctl_type type, const char *text);
-/* Harmless when closed.  `on_closed` (may be NULL) runs when the memory may be freed; it does not run when the socket was not
- * open. */
+/* Harmless when closed. `on_closed` (may be NULL) runs when the memory may be freed; it does not run when
+ * the socket was not open. */
 void control_close(struct control *c, void (*on_closed)(struct watch *w));

@@ -11,7 +11,8 @@
 #include <signal.h>
 #include <stdlib.h>
 
-/* Lives until its process has ended and both handles are closed; the answer is given as soon as it is known. */
+/* Lives until its process has ended and both handles are closed; the answer is given as soon as it is
+ * known. */
 struct evaluate {
 	struct list link; /* in `alive` */
 	struct evaluate_opts opts;
@@ -235,7 +236,7 @@ struct evaluate *evaluate_script(const struct evaluate_opts *o, const struct lau
 }
 
 struct evaluate *evaluate_hook(const struct evaluate_opts *o, struct release *r, const struct evaluate_hook *hook,
-			       struct err *err)
+                               struct err *err)
 {
 	struct ctl_msg m = {
 		.type = CTL_HOOK,
@@ -259,7 +260,7 @@ void evaluate_cancel(struct evaluate *e)
 
 bool evaluate_exited(int pid, int status)
 {
-	LS_LIST_EACH(it, &alive) {
+	LS_LIST_EACH (it, &alive) {
 		struct evaluate *e = LS_CONTAINER_OF(it, struct evaluate, link);
 
 		if (e->child.pid != pid)

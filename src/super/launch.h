@@ -1,4 +1,5 @@
-/* What a server was started with: script, directory, configuration file, -o options.  Travels to eval and to a daemon. */
+/* What a server was started with: script, directory, configuration file, -o options. Travels to eval and to
+ * a daemon. */
 #pragma once
 
 #include "base/err.h"

@@ -1,11 +1,12 @@
-/* One version of the app: its settings and its image, frozen.  Whoever needs it holds a reference; one thread. */
+/* One version of the app: its settings and its image, frozen. Whoever needs it holds a reference; one
+ * thread. */
 #pragma once
 
 #include "conf/settings.h"
 
 struct release {
 	unsigned refs;
-	uint64_t epoch;            /* = settings.generation: 1 for the first, one more with each accepted reload */
+	uint64_t epoch; /* = settings.generation: 1 for the first, one more with each accepted reload */
 	struct settings settings;
 	int settings_fd;
 	int image_fd;

@@ -45,7 +45,7 @@ static void refuse(struct reload *r, const struct err *err)
 	finish(r, err);
 }
 
-/* ---- undo --------------------------------------------------------------------------------------------------------- */
+/* ---- undo ------------------------------------------------------------------------------------ */
 
 static void unroll_next(struct reload *r)
 {
@@ -74,7 +74,7 @@ static void unroll(struct reload *r, const char *text)
 	unroll_next(r);
 }
 
-/* ---- roll --------------------------------------------------------------------------------------------------------- */
+/* ---- roll ------------------------------------------------------------------------------------ */
 
 static void roll_slot(struct reload *r)
 {
@@ -115,7 +115,7 @@ void reload_committed(struct reload *r)
 	finish(r, &none);
 }
 
-/* ---- evaluate ------------------------------------------------------------------------------------------------------ */
+/* ---- evaluate -------------------------------------------------------------------------------- */
 
 /* The kernel chose some numbers; the candidate gets what was bound. */
 static int make_candidate(struct reload *r, struct release *candidate, struct err *err)
@@ -127,7 +127,7 @@ static int make_candidate(struct reload *r, struct release *candidate, struct er
 
 	if (settings_diff(old, new, &names) == RELOAD_RESTART)
 		return err_set(err, -EBUSY, "a restart is needed to change %s", names.text);
-	for (unsigned i = 0; i < new->n_ports && i < old->n_ports; i++)
+	for (unsigned i = 0; i < new->n_ports &&i < old->n_ports; i++)
 		new->ports[i].address = old->ports[i].address;
 	new->generation = old->generation + 1;
 	return release_refreeze(candidate, err);
@@ -212,7 +212,7 @@ void reload_cancel(struct reload *r, const char *why)
 	finish(r, &err);
 }
 
-/* ---- news of the slots ----------------------------------------------------------------------------------------------- */
+/* ---- news of the slots ----------------------------------------------------------------------- */
 
 static void on_held(struct reload *r, struct slot *slot)
 {

@@ -1,5 +1,5 @@
-/* A reload: evaluate, compare, try one worker, roll the slots, commit; any failure leaves the old fleet as it was.
- * Part of the supervisor; one at a time, further requests are remembered once.
+/* A reload: evaluate, compare, try one worker, roll the slots, commit; any failure leaves the old fleet as
+ * it was. Part of the supervisor; one at a time, further requests are remembered once.
  */
 #pragma once
 
@@ -15,14 +15,14 @@ struct reload {
 	enum reload_state state;
 	struct evaluate *evaluate;
 	struct release *candidate;
-	unsigned cursor;  /* the slot that is being rolled */
-	unsigned tries;   /* of that slot */
-	bool parked;      /* it has too many older processes: wait until one has left */
+	unsigned cursor;                   /* the slot that is being rolled */
+	unsigned tries;                    /* of that slot */
+	bool parked;                       /* it has too many older processes: wait until one has left */
 	uint64_t tags[RELOAD_WAITERS_MAX]; /* whom to answer */
 	unsigned n_tags;
 	uint64_t later[RELOAD_WAITERS_MAX]; /* whom to answer after the next one */
 	unsigned n_later;
-	struct err err;   /* why it is being undone */
+	struct err err; /* why it is being undone */
 };
 
 void reload_init(struct reload *r, struct super *super);

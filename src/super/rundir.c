@@ -45,12 +45,14 @@ int rundir_open(char *out, size_t cap, struct err *err)
 		return err_set(err, -errno, "the runtime directory %s cannot be used: %s", out, strerror(errno));
 	/* In /tmp anybody could have made it before us. */
 	if (!S_ISDIR(st.st_mode) || (st.st_uid != geteuid() && geteuid() != 0) || ((st.st_mode & 022) && !own))
-		return err_set(err, -EPERM, "the runtime directory %s is not ours alone; remove it or set "
-			       "LUASERV_RUNTIME_DIR", out);
+		return err_set(err, -EPERM,
+		               "the runtime directory %s is not ours alone; remove it or set "
+		               "LUASERV_RUNTIME_DIR",
+		               out);
 	return 0;
 }
 
-/* ---- sockets ------------------------------------------------------------------------------------------------------ */
+/* ---- sockets --------------------------------------------------------------------------------- */
 
 /* A socket's path may be longer than sun_path: then it is reached through its directory's descriptor. */
 static int address_of(const char *path, struct sockaddr_un *un, int *directory)
@@ -105,7 +107,7 @@ int rundir_connect(const struct rundir_entry *entry)
 	return open_socket(entry->socket, false);
 }
 
-/* ---- entries -------------------------------------------------------------------------------------------------------- */
+/* ---- entries --------------------------------------------------------------------------------- */
 
 /* ".../x.sock" -> ".../x.json" */
 static bool entry_path(const struct rundir_entry *e, char *out, size_t cap)
@@ -151,7 +153,7 @@ int rundir_register(struct rundir_entry *e, struct err *err)
 	if (!realpath(e->script, real))
 		str_copy(str_from(e->script), real, sizeof real);
 	if (snprintf(e->socket, sizeof e->socket, "%s/%016" PRIx64 "-%d.sock", folder, codec_hash(str_from(real)),
-		     e->pid) >= (int)sizeof e->socket)
+	             e->pid) >= (int)sizeof e->socket)
 		return err_set(err, -ENAMETOOLONG, "the path of the runtime directory is too long");
 	rundir_remove(e); /* of a dead process that had our number */
 	fd = open_socket(e->socket, true);
@@ -193,12 +195,11 @@ static bool read_entry(const char *folder, const char *name, struct rundir_entry
 
 	struct str line = str_make(text, (size_t)len);
 	bool sound = jsonline_get(line, "pid", pid, sizeof pid) > 0 && str_to_u64(str_from(pid), &number) == 0 &&
-		     number > 0 && number <= INT_MAX &&
-		     jsonline_get(line, "daemon", daemon, sizeof daemon) > 0 &&
-		     jsonline_get(line, "script", e->script, sizeof e->script) >= 0 &&
-		     jsonline_get(line, "directory", e->directory, sizeof e->directory) >= 0 &&
-		     jsonline_get(line, "conf", e->conf, sizeof e->conf) >= 0 &&
-		     jsonline_get(line, "options", e->options, sizeof e->options) >= 0;
+	             number > 0 && number <= INT_MAX && jsonline_get(line, "daemon", daemon, sizeof daemon) > 0 &&
+	             jsonline_get(line, "script", e->script, sizeof e->script) >= 0 &&
+	             jsonline_get(line, "directory", e->directory, sizeof e->directory) >= 0 &&
+	             jsonline_get(line, "conf", e->conf, sizeof e->conf) >= 0 &&
+	             jsonline_get(line, "options", e->options, sizeof e->options) >= 0;
 
 	e->pid = (pid_t)number;
 	e->daemon = strcmp(daemon, "true") == 0;
@@ -250,8 +251,9 @@ int rundir_find(const struct rundir_query *q, struct rundir_entry *out, struct e
 	struct rundir_entry *e;
 
 	if (!dir)
-		return r < 0 ? r : err_set(err, -errno, "the runtime directory %s cannot be read: %s", folder,
-					   strerror(errno));
+		return r < 0 ? r
+		             : err_set(err, -errno, "the runtime directory %s cannot be read: %s", folder,
+		                       strerror(errno));
 	e = xalloc(sizeof *e);
 	for (struct dirent *d; (d = readdir(dir));) {
 		if (!str_ends(str_from(d->d_name), LS_STR(".json")) || !read_entry(folder, d->d_name, e))

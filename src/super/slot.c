@@ -85,7 +85,7 @@ static void drop_next(struct slot *s)
 	ward_kill(w);
 }
 
-/* ---- reload ----------------------------------------------------------------------------------------------------- */
+/* ---- reload ---------------------------------------------------------------------------------- */
 
 void slot_roll(struct slot *s, struct release *release, bool canary)
 {
@@ -125,7 +125,7 @@ static void tell_reload(struct slot *s, enum slot_news news, const char *text)
 	reload_news(&s->super->reload, s, news, text);
 }
 
-/* ---- what its processes do ---------------------------------------------------------------------------------------- */
+/* ---- what its processes do ------------------------------------------------------------------- */
 
 void slot_on_ready(struct slot *s, struct ward *w)
 {
@@ -189,8 +189,8 @@ static void recover(struct slot *s, const char *what)
 	if (s->quick_deaths >= most) {
 		s->failed = true;
 		log_error("%s; that was the death number %u in a row within a second of its start, so slot %u is left "
-			  "empty until a reload",
-			  what, s->quick_deaths, s->id);
+		          "empty until a reload",
+		          what, s->quick_deaths, s->id);
 		s->super->ops->slot_failed(s->super->ctx, s->id, true);
 		return;
 	}
@@ -257,7 +257,7 @@ void slot_on_exit(struct slot *s, struct ward *w, int status)
 		on_death(s, w, status, was_next);
 }
 
-/* ---- all of it ---------------------------------------------------------------------------------------------------- */
+/* ---- all of it ------------------------------------------------------------------------------- */
 
 void slot_adopt(struct slot *s, struct ward *w, uint64_t wait_ms)
 {
@@ -276,7 +276,7 @@ void slot_stop(struct slot *s, uint64_t wait_ms)
 	s->serving = NULL;
 	if (w)
 		move_to_draining(s, w);
-	LS_LIST_EACH_SAFE(it, after, &s->draining)
+	LS_LIST_EACH_SAFE (it, after, &s->draining)
 		ward_stop(LS_CONTAINER_OF(it, struct ward, link), wait_ms, true);
 }
 
@@ -299,7 +299,7 @@ bool slot_is_empty(const struct slot *s)
 
 void slot_each(struct slot *s, void (*fn)(struct ward *w, void *arg), void *arg)
 {
-	LS_LIST_EACH_SAFE(it, after, &s->draining)
+	LS_LIST_EACH_SAFE (it, after, &s->draining)
 		fn(LS_CONTAINER_OF(it, struct ward, link), arg);
 	if (s->serving)
 		fn(s->serving, arg);

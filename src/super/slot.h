@@ -1,5 +1,5 @@
-/* One worker slot: which process serves it, which one is being started for it, which ones still drain; and how soon it
- * gets another when they die.  The supervisor's thread.
+/* One worker slot: which process serves it, which one is being started for it, which ones still drain; and
+ * how soon it gets another when they die. The supervisor's thread.
  */
 #pragma once
 
@@ -25,12 +25,12 @@ struct slot {
 	struct ward *next;       /* being started; NULL: none */
 	struct list draining;    /* wards */
 	unsigned n_draining;
-	struct list waiting;     /* on super->waiting: wants a start permit */
+	struct list waiting; /* on super->waiting: wants a start permit */
 	struct timer retry;
-	unsigned quick_deaths;   /* in a row */
-	bool failed;             /* it gets no process until a reload */
-	bool rolling;            /* the reload waits for `next` */
-	bool canary;             /* `next` is held when it is ready */
+	unsigned quick_deaths; /* in a row */
+	bool failed;           /* it gets no process until a reload */
+	bool rolling;          /* the reload waits for `next` */
+	bool canary;           /* `next` is held when it is ready */
 };
 
 void slot_init(struct slot *s, struct super *super, unsigned id, struct release *release);
@@ -47,7 +47,8 @@ void slot_admit(struct slot *s);
 /* Drops the successor, if one was rolled, and goes on with `release`. */
 void slot_unroll(struct slot *s, struct release *release);
 
-/* Takes a process that an earlier supervisor started.  Called in the order of their generations: the last one serves. */
+/* Takes a process that an earlier supervisor started. Called in the order of their generations: the last
+ * one serves. */
 void slot_adopt(struct slot *s, struct ward *w, uint64_t wait_ms);
 /* Every process of the slot must leave within `wait_ms`. */
 void slot_stop(struct slot *s, uint64_t wait_ms);
@@ -56,7 +57,8 @@ bool slot_is_empty(const struct slot *s);
 /* Calls fn for each process of the slot. */
 void slot_each(struct slot *s, void (*fn)(struct ward *w, void *arg), void *arg);
 
-/* From its wards.  slot_mourns: its end is a death that nobody wanted; one that a reload tries is the reload's affair. */
+/* From its wards. slot_mourns: its end is a death that nobody wanted; one that a reload tries is the
+ * reload's affair. */
 bool slot_mourns(const struct slot *s, const struct ward *w);
 void slot_on_ready(struct slot *s, struct ward *w);
 void slot_on_attached(struct slot *s, struct ward *w);

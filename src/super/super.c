@@ -11,7 +11,7 @@
 
 enum { BEAT_MS = 1000, BEAT_MIN_MS = 50, START_MAX_LEAST = 4 };
 
-/* ---- watchdog --------------------------------------------------------------------------------------------------- */
+/* ---- watchdog -------------------------------------------------------------------------------- */
 
 static void check_ward(struct ward *w, void *arg)
 {
@@ -39,7 +39,7 @@ static void on_beat(struct timer *t)
 	set_beat(s);
 }
 
-/* ---- life --------------------------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 struct super *super_new(const struct super_opts *o)
 {
@@ -84,8 +84,8 @@ void super_start(struct super *s)
 		slot_want(&s->slots[i]);
 }
 
-void super_adopt(struct super *s, unsigned slot, uint64_t generation, uint64_t epoch, const struct child *child, int control,
-		 int up)
+void super_adopt(struct super *s, unsigned slot, uint64_t generation, uint64_t epoch, const struct child *child,
+                 int control, int up)
 {
 	struct slot *sl = &s->slots[slot];
 
@@ -174,7 +174,7 @@ void super_stop(struct super *s, uint64_t wait_ms)
 	super_slot_emptied(s);
 }
 
-/* ---- answers -------------------------------------------------------------------------------------------------------- */
+/* ---- answers --------------------------------------------------------------------------------- */
 
 struct search {
 	uint64_t generation;
@@ -254,7 +254,7 @@ bool super_exited(struct super *s, int pid, int status)
 	return search.found != NULL;
 }
 
-/* ---- requests --------------------------------------------------------------------------------------------------------- */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 void super_reload(struct super *s, uint64_t tag)
 {

@@ -1,5 +1,6 @@
-/* The supervisor: worker slots, their processes, reloads.  It runs in the manager (process mode) or in the master (base
- * mode) and knows neither: what it needs from the keeper of descriptors it asks through struct super_ops.
+/* The supervisor: worker slots, their processes, reloads. It runs in the manager (process mode) or in the
+ * master (base mode) and knows neither: what it needs from the keeper of descriptors it asks through struct
+ * super_ops.
  */
 #pragma once
 
@@ -48,10 +49,10 @@ struct super {
 	unsigned n_slots;
 	uint64_t next_generation;
 	enum super_phase phase;
-	struct list waiting;     /* slots that want a start permit */
-	unsigned starting;       /* processes that are not ready yet */
+	struct list waiting; /* slots that want a start permit */
+	unsigned starting;   /* processes that are not ready yet */
 	unsigned start_max;
-	struct timer beat;       /* watchdog */
+	struct timer beat; /* watchdog */
 	struct reload reload;
 };
 
@@ -60,8 +61,8 @@ struct super_opts {
 	const struct super_ops *ops;
 	void *ctx;
 	unsigned self;
-	struct release *release;      /* a reference is taken */
-	const struct launch *launch;  /* copied */
+	struct release *release;     /* a reference is taken */
+	const struct launch *launch; /* copied */
 	uint64_t next_generation;
 };
 
@@ -70,10 +71,10 @@ void super_free(struct super *s);
 
 /* Starts a process in every slot. */
 void super_start(struct super *s);
-/* Instead of super_start(), after a predecessor died: adopts what it left (all taken), in order of generation, then
- * super_resume() starts what is missing and undoes a reload that was under way. */
-void super_adopt(struct super *s, unsigned slot, uint64_t generation, uint64_t epoch, const struct child *child, int control,
-		 int up);
+/* Instead of super_start(), after a predecessor died: adopts what it left (all taken), in order of
+ * generation, then super_resume() starts what is missing and undoes a reload that was under way. */
+void super_adopt(struct super *s, unsigned slot, uint64_t generation, uint64_t epoch, const struct child *child,
+                 int control, int up);
 void super_resume(struct super *s);
 
 /* Answers to super_ops; the descriptors are taken. */

@@ -14,8 +14,8 @@
 #include <stdlib.h>
 
 enum {
-	KILL_AFTER_MS = 1000,   /* from the end of a grace period, or from SIGABRT, to SIGKILL */
-	ORPHAN_WAIT_MS = 500,   /* for the status of a process that somebody else reaps */
+	KILL_AFTER_MS = 1000, /* from the end of a grace period, or from SIGABRT, to SIGKILL */
+	ORPHAN_WAIT_MS = 500, /* for the status of a process that somebody else reaps */
 };
 
 static struct loop *loop_of(const struct ward *w)
@@ -23,7 +23,7 @@ static struct loop *loop_of(const struct ward *w)
 	return w->slot->super->loop;
 }
 
-/* ---- end ------------------------------------------------------------------------------------------------------ */
+/* ---- end ------------------------------------------------------------------------------------- */
 
 static void free_when_closed(struct ward *w)
 {
@@ -127,7 +127,8 @@ static void on_deadline(struct timer *t)
 	unsigned id = w->slot->id;
 
 	if (w->state == WARD_DRAINING) {
-		log_warn("worker %u (pid %d) had not finished in time and was killed (max_wait_time)", id, w->child.pid);
+		log_warn("worker %u (pid %d) had not finished in time and was killed (max_wait_time)", id,
+		         w->child.pid);
 	} else {
 		/* Its end counts as a death, so that it is not tried for ever. */
 		snprintf(w->failure, sizeof w->failure, "it was not ready in time (start_timeout)");
@@ -138,7 +139,7 @@ static void on_deadline(struct timer *t)
 		spawn_signal(&w->child, SIGKILL);
 }
 
-/* ---- what it says ---------------------------------------------------------------------------------------------- */
+/* ---- what it says ---------------------------------------------------------------------------- */
 
 static void on_ready(struct ward *w)
 {
@@ -175,7 +176,7 @@ static void on_msg(struct control *c, struct ctl_msg *m)
 		break;
 	default:
 		log_error("worker %u (pid %d) sent %s, which no worker sends; it was killed", w->slot->id, w->child.pid,
-			  ctl_name(m->type));
+		          ctl_name(m->type));
 		spawn_signal(&w->child, SIGKILL);
 		break;
 	}
@@ -188,11 +189,11 @@ static void on_end(struct control *c, int why)
 	/* The pidfd tells how it ended; a process that lives on without its control socket is of no use. */
 	if (why == -EPROTO)
 		log_error("worker %u (pid %d) broke the rules of the control socket; it was killed", w->slot->id,
-			  w->child.pid);
+		          w->child.pid);
 	spawn_signal(&w->child, SIGKILL);
 }
 
-/* ---- beginning -------------------------------------------------------------------------------------------------- */
+/* ---- beginning ------------------------------------------------------------------------------- */
 
 static struct ward *make(struct slot *slot, uint64_t generation, uint64_t epoch)
 {
@@ -213,19 +214,21 @@ static struct ward *make(struct slot *slot, uint64_t generation, uint64_t epoch)
 	return w;
 }
 
-/* Takes both descriptors. */
+/* Takes both descriptors.  A process that cannot be watched is killed. */
 static int watch_process(struct ward *w, int control)
 {
 	int r = control_open(&w->control, loop_of(w), control);
 
 	if (r < 0) {
 		fd_close(&control);
+		spawn_signal(&w->child, SIGKILL);
 		fd_close(&w->child.pidfd);
 		return r;
 	}
 	w->handles++;
 	r = watch_open(&w->pid_watch, loop_of(w), w->child.pidfd, on_pidfd);
 	if (r < 0) {
+		spawn_signal(&w->child, SIGKILL);
 		fd_close(&w->child.pidfd);
 		return r;
 	}
@@ -253,7 +256,7 @@ void ward_open(struct ward *w, bool canary)
 }
 
 struct ward *ward_adopt(struct slot *slot, uint64_t generation, uint64_t epoch, const struct child *child, int control,
-			int up)
+                        int up)
 {
 	struct ward *w = make(slot, generation, epoch);
 	struct err err;
@@ -299,11 +302,8 @@ void ward_opened(struct ward *w, int control, int child_end, int up)
 		ward_refused(w, err.text);
 		return;
 	}
-	r = watch_process(w, control);
-	if (r < 0) {
-		kill(w->child.pid, SIGKILL);
+	if (watch_process(w, control) < 0)
 		ward_refused(w, "the new process cannot be watched");
-	}
 }
 
 void ward_refused(struct ward *w, const char *text)
@@ -312,7 +312,7 @@ void ward_refused(struct ward *w, const char *text)
 	ward_exited(w, 0);
 }
 
-/* ---- what it is told -------------------------------------------------------------------------------------------- */
+/* ---- what it is told ------------------------------------------------------------------------- */
 
 void ward_attach(struct ward *w)
 {
@@ -361,7 +361,7 @@ void ward_stop(struct ward *w, uint64_t wait_ms, bool last)
 	timer_set(loop_of(w), &w->deadline, wait_ms + KILL_AFTER_MS);
 }
 
-/* ---- watchdog --------------------------------------------------------------------------------------------------- */
+/* ---- watchdog -------------------------------------------------------------------------------- */
 
 void ward_check(struct ward *w, uint64_t now_ms, uint64_t limit_ms)
 {
@@ -374,10 +374,10 @@ void ward_check(struct ward *w, uint64_t now_ms, uint64_t limit_ms)
 	if (since == 0 || since > now_ms || now_ms - since <= limit_ms)
 		return;
 	log_error("worker %u (pid %d) has run for %" PRIu64 " ms without a break and did not heed max_execution_time: "
-		  "requests=%" PRIu64 " in_flight=%" PRIu64 " coroutines=%" PRIu64 " lua_bytes=%" PRIu64
-		  "; sending SIGABRT",
-		  w->slot->id, w->child.pid, now_ms - since, board_get(&b->requests), board_get(&b->in_flight),
-		  board_get(&b->coroutines), board_get(&b->lua_bytes));
+	          "requests=%" PRIu64 " in_flight=%" PRIu64 " coroutines=%" PRIu64 " lua_bytes=%" PRIu64
+	          "; sending SIGABRT",
+	          w->slot->id, w->child.pid, now_ms - since, board_get(&b->requests), board_get(&b->in_flight),
+	          board_get(&b->coroutines), board_get(&b->lua_bytes));
 	spawn_signal(&w->child, SIGABRT);
 	timer_set(loop_of(w), &w->abort, KILL_AFTER_MS);
 }

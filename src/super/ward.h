@@ -19,13 +19,13 @@ struct ward {
 	struct list link; /* slot's draining ones */
 	struct slot *slot;
 	uint64_t generation;
-	uint64_t epoch;        /* of the release it runs */
+	uint64_t epoch; /* of the release it runs */
 	enum ward_state state;
-	bool started;          /* START was sent or is not needed: it existed before us */
-	bool unwanted;         /* it was told to leave, or killed by us: its end is no death */
-	bool starting;         /* holds one of super's start permits */
-	bool ended;            /* the process is gone or never was */
-	uint64_t ready_ms;     /* 0: was never ready */
+	bool started;      /* START was sent or is not needed: it existed before us */
+	bool unwanted;     /* it was told to leave, or killed by us: its end is no death */
+	bool starting;     /* holds one of super's start permits */
+	bool ended;        /* the process is gone or never was */
+	uint64_t ready_ms; /* 0: was never ready */
 	struct child child;
 	struct control control;
 	struct watch pid_watch;
@@ -34,8 +34,8 @@ struct ward {
 	struct timer orphan;   /* it has ended and cannot be reaped here: its status may come by message */
 	struct chan board;     /* its up segment, read-only */
 	bool has_board;
-	unsigned handles;      /* of the loop: not yet closed */
-	char failure[1024];    /* what it said before it left; "": nothing */
+	unsigned handles;   /* of the loop: not yet closed */
+	char failure[1024]; /* what it said before it left; "": nothing */
 };
 
 /* A new process for the slot, from release `epoch`; it must be ready after `start_ms`. */
@@ -44,7 +44,7 @@ struct ward *ward_new(struct slot *slot, uint64_t epoch, uint64_t start_ms);
 void ward_open(struct ward *w, bool canary);
 /* A process that a supervisor before us started.  The descriptors are taken. */
 struct ward *ward_adopt(struct slot *slot, uint64_t generation, uint64_t epoch, const struct child *child, int control,
-			int up);
+                        int up);
 /* Answer to super_ops.open: our end of its control socket, the child's end, the up segment; all taken. */
 void ward_opened(struct ward *w, int control, int child_end, int up);
 void ward_refused(struct ward *w, const char *text);
@@ -54,8 +54,8 @@ void ward_attach(struct ward *w);
 void ward_attached(struct ward *w);
 /* Lets it accept (base mode). */
 void ward_start(struct ward *w);
-/* Asks it to finish within `wait_ms`; a second later it is killed.  One that was not ready yet is killed at once.  `last`: no
- * process takes over, the whole server stops. */
+/* Asks it to finish within `wait_ms`; a second later it is killed. One that was not ready yet is killed at
+ * once. `last`: no process takes over, the whole server stops. */
 void ward_stop(struct ward *w, uint64_t wait_ms, bool last);
 void ward_kill(struct ward *w);
 void ward_send(struct ward *w, const struct ctl_msg *m);

@@ -8,14 +8,15 @@
 #include <stdlib.h>
 
 /* A streamed body that nobody reads stops at this. */
-enum { STREAM_HIGH = 256 * 1024, STREAM_LOW = 64 * 1024, KEPT = 256 };
+enum { STREAM_HIGH = 256 * 1024, STREAM_LOW = 64 * 1024 };
 
 struct request_box {
 	struct request r;
 	struct ready ready;
 };
 
-static struct pool boxes = { .size = sizeof(struct request_box), .keep = KEPT };
+/* Memory of ended requests goes to the next ones and nowhere else: handles in Lua may still look at its serial. */
+static struct list boxes = { &boxes, &boxes };
 static const struct bind_kind *req_kind, *res_kind;
 
 void request_set_kinds(const struct bind_kind *req, const struct bind_kind *res)
@@ -48,20 +49,11 @@ const char *request_line(const struct request *r, char *out, size_t cap)
 	return out;
 }
 
-static void void_handle(struct bind_handle **handle)
-{
-	if (*handle)
-		(*handle)->object = NULL;
-	*handle = NULL;
-}
-
 static void free_request(struct request *r)
 {
 	struct worker *w = r->worker;
 	struct request_box *box = LS_CONTAINER_OF(r, struct request_box, r);
 
-	void_handle(&r->req_handle);
-	void_handle(&r->res_handle);
 	outflow_close(&r->out);
 	if (r->cache != LUA_NOREF)
 		luaL_unref(w->L, LUA_REGISTRYINDEX, r->cache);
@@ -70,7 +62,8 @@ static void free_request(struct request *r)
 	buf_unref(r->image);
 	buf_unref(r->body);
 	arena_clear(&r->arena);
-	pool_put(&boxes, box);
+	r->serial++;
+	list_append(boxes.next, &box->ready.link); /* in front: the one used last is in the caches */
 }
 
 /* The reactor needs an end for every stream, also if the handler left it to another process that died. */
@@ -86,7 +79,12 @@ void request_free_all(struct worker *w)
 
 	for (const struct map_entry *e; (e = map_next(&w->requests, &cursor)); cursor = 0)
 		free_request(e->value);
-	pool_trim(&boxes);
+}
+
+void request_trim(void)
+{
+	for (struct list *it; (it = list_shift(&boxes));)
+		free(LS_CONTAINER_OF(it, struct request_box, ready.link));
 }
 
 /* ---- the handler ------------------------------------------------------------------------------------------------------------------ */
@@ -123,9 +121,9 @@ static void start(struct request *r)
 		end_if_over(r);
 		return;
 	}
-	r->req_handle = bind_push(call.L, req_kind, r);
-	r->res_handle = bind_push(call.L, res_kind, r);
-	r->running = true;
+	bind_push(call.L, req_kind, r);
+	bind_push(call.L, res_kind, r);
+	r->started = r->running = true;
 	r->task = call.task;
 	worker_count_begin(w);
 	handler_run(w, &call, 2, on_done, r);
@@ -134,7 +132,7 @@ static void start(struct request *r)
 static void run(struct ready *ready)
 {
 	struct request *r = &LS_CONTAINER_OF(ready, struct request_box, ready)->r;
-	bool begun = r->req_handle || r->running || r->finished;
+	bool begun = r->started || r->finished;
 
 	if (!begun && !r->aborted && (r->body_done || r->streaming))
 		start(r);
@@ -143,6 +141,18 @@ static void run(struct ready *ready)
 }
 
 /* ---- what the reactor says ----------------------------------------------------------------------------------------------------------- */
+
+/* Zeroed but for the serial, which goes on from the memory's last use. */
+static struct request_box *new_box(void)
+{
+	struct list *used = list_shift(&boxes);
+	struct request_box *box = used ? LS_CONTAINER_OF(used, struct request_box, ready.link) : xzalloc(sizeof *box);
+	uint64_t serial = box->r.serial;
+
+	*box = (struct request_box){ .r.serial = serial, .ready = { .run = run } };
+	list_init(&box->ready.link);
+	return box;
+}
 
 int request_on_head(struct worker *w, const struct frame *f, struct str payload)
 {
@@ -157,14 +167,12 @@ int request_on_head(struct worker *w, const struct frame *f, struct str payload)
 		return -ENOMEM;
 	memcpy(image->data, payload.p, payload.len);
 	image->len = (uint32_t)payload.len;
-	if (http_head_check(buf_str(image), &view) < 0) {
+	if (http_head_view(buf_str(image), &view) < 0) {
 		buf_unref(image);
 		return -EBADMSG;
 	}
 
-	box = pool_get(&boxes);
-	*box = (struct request_box){ .ready = { .run = run } };
-	list_init(&box->ready.link);
+	box = new_box();
 
 	struct request *r = &box->r;
 
@@ -188,7 +196,7 @@ int request_on_head(struct worker *w, const struct frame *f, struct str payload)
 
 static void pause_reading(struct request *r, bool pause)
 {
-	struct frame f = { .type = pause ? FRAME_PAUSE : FRAME_RESUME, .conn = r->conn };
+	struct frame f = { .type = pause ? FRAME_PAUSE : FRAME_RESUME, .conn = r->conn, .stream = r->stream };
 
 	if (r->reading_paused == pause)
 		return;

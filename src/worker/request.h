@@ -9,7 +9,6 @@
 #include "proto/http_head.h"
 #include "worker/outflow.h"
 
-struct bind_handle;
 struct worker;
 
 struct response_field {
@@ -20,6 +19,7 @@ struct response_field {
 enum { RESPONSE_FIELDS_MAX = 200 };
 
 struct request {
+	uint64_t serial;          /* of this use of the memory; first: see bind_kind.versioned */
 	struct worker *worker;
 	conn_id conn;
 	uint32_t stream;
@@ -49,11 +49,10 @@ struct request {
 	bool finished;            /* the app has given the whole answer */
 	bool detached;            /* the handler's end does not finish it */
 	bool aborted;             /* ABORT came: the client has gone */
-	bool running;             /* the handler has not ended */
+	bool started;             /* the handler has been called */
+	bool running;             /* and has not ended */
 
 	struct task *task;        /* the handler's */
-	struct bind_handle *req_handle;
-	struct bind_handle *res_handle;
 	int cache;                /* registry reference of a table for what Lua computed once (headers, query …) */
 };
 
@@ -65,6 +64,8 @@ void request_on_ack(struct worker *w, const struct frame *f);
 struct bind_kind;
 void request_set_kinds(const struct bind_kind *req, const struct bind_kind *res);
 void request_free_all(struct worker *w);
+/* Frees the memory of ended requests, which handles look at as long as the Lua state lives. */
+void request_trim(void);
 
 /* "GET /path HTTP/1.1", escaped, for logs. */
 const char *request_line(const struct request *r, char *out, size_t cap);

@@ -15,9 +15,9 @@ static bool is_token(struct str s)
 {
 	for (size_t i = 0; i < s.len; i++) {
 		char c = s.p[i];
-		bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+		bool usual = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-';
 
-		if (!letter && !memchr("!#$%&'*+-.^_`|~", c, 15))
+		if (!usual && !memchr("!#$%&'*+.^_`|~", c, 14))
 			return false;
 	}
 	return s.len > 0;
@@ -52,7 +52,7 @@ int response_field(struct request *r, struct str name, struct str value, bool ad
 		return -EALREADY;
 	if (!is_token(name) || !is_value(value))
 		return -EINVAL;
-	if (!add)
+	if (!add && r->n_fields > 0)
 		remove_fields(r, name);
 	if (r->n_fields == RESPONSE_FIELDS_MAX)
 		return -E2BIG;

@@ -448,20 +448,24 @@ void worker_free(struct worker *w)
 	board_set(&w->o.board->state, BOARD_STOPPED);
 	timer_del(w->o.loop, &w->drain_timer);
 	loop_del_hook(w->o.loop, &w->hook);
-	flush_links(w);
+	/* What the cancelled handlers still answer leaves; only then nobody looks at their requests any more. */
 	if (w->sched) {
+		sched_free(w->sched);
 		session_free_all(w);
 		request_free_all(w);
-		sched_free(w->sched);
 		app_free(w->app);
 	}
+	flush_links(w);
 	watchdog_stop(&w->watchdog);
 	if (w->L)
 		state_close(w->L);
+	request_trim();
 	for (unsigned i = 0; i < SLOTS_OWNERS; i++)
 		link_close(w->links[i]);
-	if (w->has_bell)
+	if (w->has_bell) {
 		watch_close(&w->bell, NULL);
+		loop_turn(w->o.loop); /* the handle stands in our memory until its close callback */
+	}
 	map_fini(&w->sessions);
 	map_fini(&w->requests);
 	the_worker = NULL;

@@ -21,8 +21,8 @@ server:start()
 LUA
 	is($code, 0, 'exit code') or diag($out, $err);
 	my ($first, $second) = ($server->port, $server->port(2));
-	like($out, qr/127\.0\.0\.1:$first\b.*http/, 'the first port');
-	like($out, qr/127\.0\.0\.1:$second\b.*eof/, 'the second port');
+	like($out, qr/\bhttp on 127\.0\.0\.1:$first\b/, 'the first port');
+	like($out, qr/\beof on 127\.0\.0\.1:$second\b/, 'the second port');
 	ok(!eval { $server->client }, 'nobody listens');
 };
 
@@ -30,7 +30,7 @@ matrix 'an app that is one function is an HTTP app on port 8080' => sub ($mode) 
 	my ($server, $code, $out, $err) = check(qq{return function(req, res) res:finish("hello\\n") end\n});
 
 	is($code, 0, 'exit code') or diag($out, $err);
-	like($out, qr/:8080\b.*http/, 'what would listen');
+	like($out, qr/\bhttp on \S+:8080\b/, 'what would listen');
 };
 
 my $new = 'local s = require "luaserv".http("127.0.0.1", 4000)' . "\n";

@@ -47,20 +47,20 @@ server:on("request", function(req, res) res:finish("ok\n") end)
 server:start()
 LUA
 	my $ask = sub ($name) {
-		my (undef, $out, $err) = $server->cli('settings', $name);
+		my (undef, $out, $err) = $server->cli_bare('settings', $name, '-s', $server->app_path, '-c', '$ROOT/my.conf',
+			'-o', 'send_timeout=400');
 		return "$out$err";
 	};
 
+	$server->write_app($app);
 	$server->write_files({ 'my.conf' => <<'LUA' });
 return { backlog = 100, max_coroutine = 100, send_timeout = 100, http_max_headers = 50 }
 LUA
-	my $started = $server->start(app => $app, args => [ '-c', $server->root . '/my.conf', '-o', 'send_timeout=400' ],
-		env => { LUASERV_MAX_COROUTINE => 200, LUASERV_BACKLOG => 200 });
-	ok($started, 'it starts') or return diag($server->complaint);
+	$server->{env} = { LUASERV_MAX_COROUTINE => 200, LUASERV_BACKLOG => 200 };
 	like($ask->('http_max_headers'), qr/\b50\b/, 'the file over the built-in value');
 	like($ask->('max_coroutine'), qr/\b200\b/, 'the environment over the file');
 	like($ask->('backlog'), qr/\b300\b/, 'the script over the environment');
-	like($ask->('send_timeout'), qr/\b400\b/, 'the option over the file');
+	like($ask->('send_timeout'), qr/\b400s\b/, 'the option over the file');
 };
 
 matrix 'the committed reference is what the binary prints' => sub ($mode) {

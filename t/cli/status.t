@@ -46,7 +46,7 @@ matrix 'requests under way and coroutines are counted' => sub ($mode) {
 	$_->send("GET /wait HTTP/1.1\r\nHost: a\r\n\r\n") for @clients;
 	ok($server->wait_status(sub { $_->{workers}[0]{in_flight} == 3 }), 'in flight');
 	ok($server->wait_status(sub { $_->{workers}[0]{coroutines} >= 3 }), 'coroutines');
-	$_->close for @clients;
+	$_->abort for @clients;
 	ok($server->wait_status(sub { $_->{connections} == 0 }), 'the connections go');
 	$server->expect_crash; # the handlers sleep on; they are killed at the stop
 };

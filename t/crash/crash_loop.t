@@ -26,7 +26,7 @@ matrix 'a worker that keeps dying is given up: one line in the log, 503 for clie
 	kill KILL => $pid;
 	ok($server->wait_status(sub { $_->{workers}[0]{state} eq 'failed' }, 20), 'the slot is marked failed')
 		or return diag($server->log);
-	my @lines = grep { /^\S+ error .*(?:failed|given up|gives up)/ } split /\n/, $server->log;
+	my @lines = grep { /^\S+ error .*in a row/ } split /\n/, $server->log;
 	is(scalar @lines, 1, 'one line says so') or diag($server->log);
 	if ($mode eq 'process') {
 		is($server->get('/')->status, 503, 'clients are told');

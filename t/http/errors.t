@@ -97,6 +97,8 @@ server:on("request", function(req, res)
 	res:finish("fine\n")
 end)
 server:start()
+--- settings
+lua_memory_limit = "64m"
 --- pipelined_requests eval
 ["GET /recurse", "GET /fine", "GET /concat", "GET /fine"]
 --- error_code eval

@@ -21,7 +21,7 @@ matrix 'codes carry their registered phrase' => sub ($mode) {
 
 	for my $code (sort keys %phrases) {
 		my $answer = $client->get("/$code");
-		is($answer->status, $code, "$code");
+		is($answer->status, $code, "status $code");
 		is($answer->reason, $phrases{$code}, "$code: phrase") if defined $phrases{$code};
 		is($answer->body, "body\n", "$code: body");
 	}
@@ -33,7 +33,7 @@ matrix '204 and 304 have no body' => sub ($mode) {
 
 	for my $code (204, 304) {
 		my $answer = $client->get("/$code");
-		is($answer->status, $code, "$code");
+		is($answer->status, $code, "status $code");
 		is($client->unread, '', "$code: no byte of a body");
 		is($client->get('/200')->body, "body\n", 'the next answer is whole');
 	}

@@ -83,7 +83,8 @@ server:start()
 --- must_die
 --- error_log
 request
-app.lua:2
+got a number
+app.lua:
 
 === a port without the handler it needs
 --- app

@@ -22,8 +22,10 @@ static int open_nothing(lua_State *S)
 }
 
 static const struct lua_module modules[] = {
-	{ "luaserv.core.server", open_nothing }, { "luaserv.core.http", open_nothing },
-	{ "luaserv.core.time", api_time_open },	 { "luaserv.core.co", api_co_open },
+	{ "luaserv.core.server", open_nothing },
+	{ "luaserv.core.http", open_nothing },
+	{ "luaserv.core.time", api_time_open },
+	{ "luaserv.core.co", api_co_open },
 	{ NULL, NULL },
 };
 
@@ -96,8 +98,8 @@ static void coroutines(void)
 	expect("local s = '' local id = go(function(a) s = s .. a sleep(0.001) s = s .. 'c' end, 'a') s = s .. 'b' sleep(0.005) "
 	       "return s .. type(id)",
 	       "abcnumber", "go runs at once up to the first wait");
-	expect("local a = luaserv.id() local b go(function() b = luaserv.id() end) return tostring(a ~= b and a > 0)", "true",
-	       "each has its id");
+	expect("local a = luaserv.id() local b go(function() b = luaserv.id() end) return tostring(a ~= b and a > 0)",
+	       "true", "each has its id");
 	expect("local s = '' go(function() luaserv.defer(function() s = s .. '1' end) luaserv.defer(function() s = s .. '2' end) "
 	       "sleep(0.001) s = s .. 'x' end) sleep(0.005) return s",
 	       "x21", "defer");
@@ -117,8 +119,8 @@ static void coroutines(void)
 	expect("go(1)", "t.lua:1: bad argument #1 to 'luaserv.go' (function expected, got number)", "misuse of go");
 	run("go(function() error('lost') end)");
 	ok(errors == 1 && strstr(last_error, "go: t.lua:1: lost"), "an error in a coroutine is reported");
-	expect("local n = 0 local function f() n = n + 1 if n < 300 then go(f) sleep(0.001) end end f() return n", "300",
-	       "300 deep");
+	expect("local n = 0 local function f() n = n + 1 if n < 300 then go(f) sleep(0.001) end end f() return n",
+	       "300", "300 deep");
 	expect("local ok, m, c for i = 1, 1001 do ok, m, c = go(sleep, 0.01) end return tostring(ok) .. c", "nil10001",
 	       "max_coroutine");
 }
@@ -150,7 +152,8 @@ static void channels(void)
 	expect("luaserv.channel(1):push(nil)", "t.lua:1: bad argument #1 to 'channel:push' (a value expected, got nil",
 	       "nil cannot be pushed");
 	expect("luaserv.channel(-1)", "t.lua:1: bad argument #1 to 'luaserv.channel' (0 to", "a negative capacity");
-	expect("luaserv.channel(1):pop('x')", "t.lua:1: bad argument #1 to 'channel:pop' (number expected, got string)", "misuse");
+	expect("luaserv.channel(1):pop('x')", "t.lua:1: bad argument #1 to 'channel:pop' (number expected, got string)",
+	       "misuse");
 	expect("for i = 1, 50 do go(function() local c = luaserv.channel(0) if i % 2 == 0 then c:pop(0.005) else c:push(i, 0.005) end "
 	       "end) end for i = 1, 5 do collectgarbage() sleep(0.002) end return 'ok'",
 	       "ok", "channels may be collected while somebody waits");
@@ -165,13 +168,16 @@ static void groups_and_semaphores(void)
 	       "end local r = g:wait() return tostring(r) .. n .. g:count()",
 	       "true50", "a wait group");
 	expect("local g = luaserv.wait_group(1) return (select(2, g:wait(0.001)))", "timeout", "times out");
-	expect("luaserv.wait_group():done()", "t.lua:1: wait_group:done: the wait group would count -1", "done too often");
+	expect("luaserv.wait_group():done()", "t.lua:1: wait_group:done: the wait group would count -1",
+	       "done too often");
 	expect("local s, most, now = luaserv.semaphore(2), 0, 0 local g = luaserv.wait_group(6) for i = 1, 6 do go(function() "
 	       "s:acquire() now = now + 1 most = math.max(most, now) sleep(0.001) now = now - 1 s:release() g:done() end) end "
 	       "g:wait() return most .. s:available()",
 	       "22", "a semaphore");
-	expect("luaserv.semaphore(1):release()", "t.lua:1: semaphore:release: all 1 permits are free already", "released too often");
-	expect("local s = luaserv.semaphore() s:acquire() return (select(2, s:acquire(0.001)))", "timeout", "times out");
+	expect("luaserv.semaphore(1):release()", "t.lua:1: semaphore:release: all 1 permits are free already",
+	       "released too often");
+	expect("local s = luaserv.semaphore() s:acquire() return (select(2, s:acquire(0.001)))", "timeout",
+	       "times out");
 }
 
 static void joins(void)
@@ -188,8 +194,10 @@ static void joins(void)
 	expect("local e local id = go(function() luaserv.join { function() e = select(2, pcall(sleep, 10)) end } end) "
 	       "luaserv.cancel(id) sleep(0.002) return e",
 	       "cancelled", "and what it waits for when it is cancelled itself");
-	expect("luaserv.join(1)", "t.lua:1: bad argument #1 to 'luaserv.join' (list of functions expected, got number)", "misuse");
-	expect("luaserv.join { 1 }", "t.lua:1: bad argument #1 to 'luaserv.join' (item 1 is a number, not a function)", "of an item");
+	expect("luaserv.join(1)", "t.lua:1: bad argument #1 to 'luaserv.join' (list of functions expected, got number)",
+	       "misuse");
+	expect("luaserv.join { 1 }", "t.lua:1: bad argument #1 to 'luaserv.join' (item 1 is a number, not a function)",
+	       "of an item");
 	expect("return luaserv.role .. luaserv.version .. luaserv.mode.base .. luaserv.errors.closed .. type(luaserv.log.warn)",
 	       "worker" LS_VERSION "base1004function", "the module's other fields");
 }

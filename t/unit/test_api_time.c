@@ -33,8 +33,8 @@ static void open_state(bool plain, unsigned max_tasks)
 	loop_init(&loop);
 	L = state_new(NULL, modules, &err);
 	state_set_role(L, LUA_ROLE_WORKER);
-	sched = sched_new(L, &(struct sched_opts){ .loop = &loop, .max_tasks = max_tasks, .plain = plain,
-						   .on_error = on_error });
+	sched = sched_new(
+		L, &(struct sched_opts){ .loop = &loop, .max_tasks = max_tasks, .plain = plain, .on_error = on_error });
 	loop_add_hook(&loop, &drain);
 	luaL_loadstring(L, "for k, v in pairs(require 'luaserv.core.time') do _G[k] = v end out = {}");
 	lua_call(L, 0, 0);
@@ -165,7 +165,8 @@ int main(void)
 	open_state(true, 1000);
 	run("after(1, function() out.ok, out.e = pcall(sleep, 1) end)");
 	spin(10);
-	ok(strstr(run("return out.e"), "enable_coroutine is off"), "in plain mode the function runs without a coroutine");
+	ok(strstr(run("return out.e"), "enable_coroutine is off"),
+	   "in plain mode the function runs without a coroutine");
 	close_state();
 
 	open_state(false, 1);

@@ -61,15 +61,19 @@ static void runs_scripts(void)
 {
 	struct err err;
 
-	ok(run("local s = make_server() s:start()", &err) == 0 && app->started && !app->is_function_app, "a script that starts");
+	ok(run("local s = make_server() s:start()", &err) == 0 && app->started && !app->is_function_app,
+	   "a script that starts");
 	ok(run("local s = make_server() pcall(function() s:start() end)", &err) == 0 && app->started, "inside pcall");
-	ok(run("local s = make_server() local function go() s:start() end go()", &err) == 0 && app->started, "in a function");
+	ok(run("local s = make_server() local function go() s:start() end go()", &err) == 0 && app->started,
+	   "in a function");
 	lua_gc(L, LUA_GCCOLLECT, 0);
 	lua_gc(L, LUA_GCCOLLECT, 0);
 	ok(app->script_ref != LUA_NOREF, "the script's coroutine is kept");
-	ok(run("return function(req, res) return 1 end", &err) == 0 && app->is_function_app && !app->started, "a function app");
+	ok(run("return function(req, res) return 1 end", &err) == 0 && app->is_function_app && !app->started,
+	   "a function app");
 	ok(app->settings.n_ports == 1 && app->settings.ports[0].number == 8080 &&
-		   app->settings.ports[0].protocol == PROTOCOL_HTTP && strcmp(app->settings.ports[0].host, "0.0.0.0") == 0,
+	           app->settings.ports[0].protocol == PROTOCOL_HTTP &&
+	           strcmp(app->settings.ports[0].host, "0.0.0.0") == 0,
 	   "has one HTTP port, 8080 on all addresses");
 	ok(app->settings.ports[0].events == 1ULL << EVENT_request && app_handler(app, 0, EVENT_request) != LUA_NOREF,
 	   "and a handler for requests");
@@ -77,14 +81,15 @@ static void runs_scripts(void)
 
 static void names_what_is_wrong(void)
 {
-	refuses("local x = 1", "returned nothing and started no server; end it with server:start() or return a function(req, res)");
+	refuses("local x = 1",
+	        "returned nothing and started no server; end it with server:start() or return a function(req, res)");
 	refuses("return {}", "returned a table and started no server");
 	refuses("make_server()", "made a server but did not start it");
 	refuses("make_server() return function() end", "made a server and returned a function");
 	refuses("local s = make_server() table.sort({ 1, 2 }, function() s:start() end)",
-		"server:start() must be called from the script itself");
+	        "server:start() must be called from the script itself");
 	refuses("local s = make_server() package.preload.x = function() s:start() end pcall(require, 'x') return 1",
-		"server:start() must be called from the script itself");
+	        "server:start() must be called from the script itself");
 	refuses("coroutine.yield()", "called coroutine.yield outside of any coroutine");
 	refuses("\n\nlocal t = nil; t.x = 1", "lua:3: attempt to index local 't'");
 	refuses("local function f() error('deep') end\nlocal function g() f() end g()", "in function 'g'");
@@ -123,7 +128,8 @@ static void warns_of_dead_code(void)
 		ok(logged()[0] == 0, "nothing to warn of in script %zu", i);
 	}
 	run("local s = make_server()\ns:start()\n\nprint('never')\nprint('nor this')\n", &err);
-	ok(strstr(logged(), "line 4 and what follows never runs, since server:start() in line 2"), "code behind the start");
+	ok(strstr(logged(), "line 4 and what follows never runs, since server:start() in line 2"),
+	   "code behind the start");
 	run("local s = make_server()\ns:start()\nprint('never')", &err);
 	ok(strstr(logged(), "line 3"), "in the last line, too");
 }

@@ -6,7 +6,7 @@
 
 #include <stdlib.h>
 
-enum { BENCH_CALLS = 5000000 };
+enum { BENCH_CALLS = 500000 };
 
 static lua_State *L;
 static int collected;
@@ -48,13 +48,13 @@ static const struct bind_row methods[] = {
 	{ NULL, NULL, NULL, 0, NULL },
 };
 
-static int thing_index(lua_State *S, void *object, const char *key, size_t len)
+static int push_double(lua_State *S, void *object)
 {
-	if (!str_eq(str_make(key, len), LS_STR("field")))
-		return 0;
 	lua_pushinteger(S, *(int *)object * 2);
 	return 1;
 }
+
+static const struct bind_field fields[] = { { "field", push_double }, { NULL, NULL } };
 
 static void thing_collect(LS_UNUSED void *object)
 {
@@ -64,7 +64,7 @@ static void thing_collect(LS_UNUSED void *object)
 static const struct bind_kind thing_kind = {
 	.name = "thing",
 	.methods = methods,
-	.index = thing_index,
+	.fields = fields,
 	.collect = thing_collect,
 };
 
@@ -196,7 +196,8 @@ static void callbacks(void)
 	}
 	for (size_t i = 0; i < LS_COUNT(bad); i++) {
 		run(bad[i].make);
-		ok(bind_callback(L, 1, &err) < 0 && strstr(err.text, bad[i].message) && lua_gettop(L) == 1, "%s", bad[i].make);
+		ok(bind_callback(L, 1, &err) < 0 && strstr(err.text, bad[i].message) && lua_gettop(L) == 1, "%s",
+		   bad[i].make);
 	}
 }
 
@@ -206,7 +207,8 @@ static void measure(const char *name, const char *call)
 	char text[256];
 	uint64_t start;
 
-	snprintf(text, sizeof text, "local thing, m, free = thing, m, m.free for i = 1, %d do %s end", BENCH_CALLS, call);
+	snprintf(text, sizeof text, "local thing, m, free = thing, m, m.free for i = 1, %d do %s end", BENCH_CALLS,
+	         call);
 	start = clock_ns();
 	run(text);
 	printf("# %s: %.1f ns\n", name, (double)(clock_ns() - start) / BENCH_CALLS);

@@ -65,9 +65,9 @@ static void makes_paths_absolute(void)
 	static const struct {
 		const char *base, *path, *result;
 	} cases[] = {
-		{ "/a/b", "c.lua", "/a/b/c.lua" },	  { "/a/b", "./c.lua", "/a/b/c.lua" },
-		{ "/a/b", "../c.lua", "/a/c.lua" },	  { "/a/b", "/x//y/./z", "/x/y/z" },
-		{ "/", "../../..", "/" },		  { "/a/b/", "c/", "/a/b/c" },
+		{ "/a/b", "c.lua", "/a/b/c.lua" },  { "/a/b", "./c.lua", "/a/b/c.lua" },
+		{ "/a/b", "../c.lua", "/a/c.lua" }, { "/a/b", "/x//y/./z", "/x/y/z" },
+		{ "/", "../../..", "/" },           { "/a/b/", "c/", "/a/b/c" },
 		{ "/a", "b/../../../c", "/c" },
 	};
 	char out[PATH_MAX];
@@ -87,10 +87,12 @@ static int freeze_tree(void)
 	ok(image_builder_add_tree(b, folder, &err) == 0, "the tree is added%s%s", err.code ? ": " : "", err.text);
 	ok(image_builder_add(b, in_folder("lib/../app.lua"), &err) == 0, "a file twice is harmless");
 	ok(image_builder_add_glob(b, folder, "views/*", &err) == 0, "a glob");
-	ok(image_builder_find(b, in_folder("views/a.html")).p && !image_builder_find(b, in_folder("views/parts/b.html")).p,
+	ok(image_builder_find(b, in_folder("views/a.html")).p &&
+	           !image_builder_find(b, in_folder("views/parts/b.html")).p,
 	   "one star stays in its folder");
 	ok(image_builder_add_glob(b, folder, "views/**", &err) == 0 &&
-		   image_builder_find(b, in_folder("views/parts/b.html")).p, "two do not");
+	           image_builder_find(b, in_folder("views/parts/b.html")).p,
+	   "two do not");
 	ok(image_builder_add_glob(b, folder, "../x", &err) == -EINVAL, "globs stay below the folder");
 	ok(image_builder_add(b, in_folder("none.lua"), &err) == -ENOENT, "a missing file is an error");
 	fd = image_builder_freeze(b, &err);
@@ -107,9 +109,10 @@ static void holds_files(int fd)
 	ok(image_open(&im, fd, &err) == 0, "a frozen image opens %s", err.text);
 	ok(str_eq(image_find(&im, in_folder("lib/deep/init.lua")), LS_STR("return 'deep'")), "a file is found");
 	ok(image_find(&im, in_folder("lib/deep/init.lua")).p[13] == 0, "and terminated");
-	ok(str_eq(image_find(&im, in_folder("lib/link.lua")), image_find(&im, in_folder("plain.lua"))), "a link is its file");
+	ok(str_eq(image_find(&im, in_folder("lib/link.lua")), image_find(&im, in_folder("plain.lua"))),
+	   "a link is its file");
 	ok(!image_find(&im, in_folder("notes.txt")).p && !image_find(&im, in_folder(".git/hidden.lua")).p &&
-		   !image_find(&im, in_folder("lib/loop/app.lua")).p && !image_find(&im, "/").p,
+	           !image_find(&im, in_folder("lib/loop/app.lua")).p && !image_find(&im, "/").p,
 	   "what was not asked for, hidden folders and linked folders are not in it");
 	ok(im.files == 9, "nine files: %u", im.files);
 	image_close(&im);
@@ -157,13 +160,17 @@ static void comes_before_the_disk(int fd)
 	ok(strcmp(run(L, "return require('lib.one').where"), "lib.one") == 0, "and tells it the module's name");
 	ok(strcmp(run(L, "return require 'lib.deep'"), "deep") == 0, "folders with init.lua");
 	ok(strcmp(run(L, "return require 'fresh'"), "from disk") == 0, "the disk comes next");
-	ok(strstr(run(L, "require 'lib.broken'"), "error loading module 'lib.broken' from file '/tmp/"), "a syntax error");
-	ok(strstr(run(L, "require 'lib.none'"), "no file '/tmp/luaserv-image-"), "a missing module lists where it was looked for");
+	ok(strstr(run(L, "require 'lib.broken'"), "error loading module 'lib.broken' from file '/tmp/"),
+	   "a syntax error");
+	ok(strstr(run(L, "require 'lib.none'"), "no file '/tmp/luaserv-image-"),
+	   "a missing module lists where it was looked for");
 	lua_pushstring(L, in_folder("plain.lua"));
 	lua_setglobal(L, "plain");
 	ok(strcmp(run(L, "return loadfile(plain)(5)"), "5") == 0, "loadfile");
-	ok(strcmp(run(L, "return select(2, loadfile(plain, 't', { value = 41 })())"), "42") == 0, "with an environment");
-	ok(strstr(run(L, "return select(2, loadfile('/none/x.lua'))"), "/none/x.lua"), "a missing file gives nil, message");
+	ok(strcmp(run(L, "return select(2, loadfile(plain, 't', { value = 41 })())"), "42") == 0,
+	   "with an environment");
+	ok(strstr(run(L, "return select(2, loadfile('/none/x.lua'))"), "/none/x.lua"),
+	   "a missing file gives nil, message");
 	ok(strcmp(run(L, "return select(2, dofile(plain))"), "2") == 0, "dofile");
 	ok(strstr(run(L, "dofile('none.lua')"), "none.lua"), "dofile raises");
 	ok(strstr(run(L, "dofile()"), "need the name of a file"), "and does not read standard input");
@@ -181,7 +188,8 @@ static void records(void)
 	struct image_builder *b = image_builder_new(1000);
 	lua_State *L = open_state(NULL, b);
 
-	ok(strcmp(run(L, "return require 'fresh'"), "from disk") == 0 && image_builder_find(b, in_folder("fresh.lua")).p,
+	ok(strcmp(run(L, "return require 'fresh'"), "from disk") == 0 &&
+	           image_builder_find(b, in_folder("fresh.lua")).p,
 	   "what is loaded while recording is in the image");
 	ok(strcmp(run(L, "return require 'lib.deep'"), "deep") == 0, "twice");
 	write_file("large.lua", "return [[0123456789012345678901234567890123456789]]");
@@ -232,11 +240,13 @@ static void survives_damage(int fd)
 		close(damaged);
 		free(copy);
 	}
-	ok(opened > 0 && opened < HOSTILE_ROUNDS, "%u of %d damaged images opened, none was left", opened, HOSTILE_ROUNDS);
+	ok(opened > 0 && opened < HOSTILE_ROUNDS, "%u of %d damaged images opened, none was left", opened,
+	   HOSTILE_ROUNDS);
 
 	int open_one = memfd_create("open", 0);
 
-	ok(write(open_one, "LSIMAGE1", 8) == 8 && image_open(&im, open_one, &err) == -EPERM, "an unsealed one is refused");
+	ok(write(open_one, "LSIMAGE1", 8) == 8 && image_open(&im, open_one, &err) == -EPERM,
+	   "an unsealed one is refused");
 	close(open_one);
 }
 

@@ -1,6 +1,11 @@
 /* t/unit/test_link_ring.c — frames over a channel's rings: order, pieces, backlog, hostile peers, bells, and what a dead
  * peer never took.  Two links in this process stand for the two sides. */
+#include "base/mem.h"
+
+static void *scarce_alloc(size_t size);
+#define try_alloc scarce_alloc
 #include "ipc/link_ring.c"
+#undef try_alloc
 
 #include "tap.h"
 
@@ -13,7 +18,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { RING = 65536, PIECE = RING / 4, BACKLOG = 1 << 20, WHOLE = 300000, THREAD_FRAMES = 100000 };
+enum { RING = 65536, PIECE = RING / 8 * 3, BACKLOG = 1 << 20, WHOLE = 300000, THREAD_FRAMES = 100000 };
 
 /* What a side received. */
 struct seen {
@@ -313,6 +318,39 @@ static void takes_all_pieces_or_none(void)
 	close_wire();
 }
 
+static unsigned allocs_left = UINT32_MAX;
+
+static void *scarce_alloc(size_t size)
+{
+	return allocs_left && allocs_left-- ? try_alloc(size) : NULL;
+}
+
+/* Nor when memory runs out between two of them, in the ring or behind it. */
+static void takes_pieces_back_without_memory(void)
+{
+	bool sound = true;
+
+	for (unsigned before = 0; before < 8; before++) {
+		for (unsigned left = 0; left < 5; left++) {
+			unsigned sent = 0, taken = 0;
+
+			open_wire();
+			for (unsigned i = 0; i < before; i++)
+				taken += send_one(&w.down, FRAME_DATA, sent++, bytes(PIECE / 2)) == 0;
+			allocs_left = left;
+			taken += send_one(&w.down, FRAME_DATA, sent++, bytes(PIECE * 5)) == 0;
+			allocs_left = UINT32_MAX;
+			taken += send_one(&w.down, FRAME_DATA, sent++, bytes(3)) == 0;
+			settle();
+			sound &= w.up.n_seen == taken && !w.down.line->full && self(w.down.line)->backlog_bytes == 0;
+			for (unsigned i = 0; i < w.up.n_seen; i++)
+				sound &= w.up.seen[i].hash == hash_of(bytes(w.up.seen[i].f.len));
+			close_wire();
+		}
+	}
+	ok(sound, "nor when there is no memory for the rest of them");
+}
+
 static unsigned again;
 
 static void on_room_send(void *ctx)
@@ -595,6 +633,7 @@ static void *run_echo(void *arg)
 		if (left == 0 && (e->n_seen < THREAD_FRAMES || e->line->full))
 			woken = sleep_end(e);
 	}
+	buf_trim();
 	return NULL;
 }
 
@@ -661,6 +700,7 @@ int main(void)
 	keeps_what_does_not_fit();
 	limits_the_backlog();
 	takes_all_pieces_or_none();
+	takes_pieces_back_without_memory();
 	fills_up_again_on_room();
 	rings_sleepers_only();
 	rings_who_waits_for_room();

@@ -6,6 +6,8 @@
 
 #include "tap.h"
 
+#include "base/bits.h"
+
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -87,10 +89,10 @@ static void refuses_what_cannot_fit(void)
 {
 	static struct wire w;
 	struct ring_tx tx = tx_of(&w);
-	struct frame f = { .len = CAP / 4 + 1 };
-	uint8_t payload[CAP / 4 + 1] = { 0 };
+	struct frame f = { .len = ring_payload_max(CAP) + 1 };
+	uint8_t payload[CAP] = { 0 };
 
-	ok(ring_put(&tx, &f, payload) == -EMSGSIZE, "a frame over a quarter of the ring is refused for good");
+	ok(ring_put(&tx, &f, payload) == -EMSGSIZE, "a frame over three eighths of the ring is refused for good");
 }
 
 static void asks_for_a_bell_when_full(void)
@@ -139,13 +141,13 @@ static void survives_a_hostile_consumer(void)
 {
 	static struct wire w;
 	struct ring_tx tx = tx_of(&w);
-	uint8_t payload[CAP / 4];
+	uint8_t payload[CAP];
 	unsigned taken = 0;
 
 	srand(8);
 	memset(payload, 5, sizeof payload);
 	for (int i = 0; i < HOSTILE_STATES; i++) {
-		struct frame f = { .len = (uint32_t)rand() % (CAP / 4 + 1) };
+		struct frame f = { .len = (uint32_t)rand() % (ring_payload_max(CAP) + 1) };
 
 		atomic_store(&w.tail.tail, tx.head + (uint64_t)(rand() % 5 - 2) * (uint64_t)(rand() % (2 * CAP)));
 		if (rand() % 50 == 0)
@@ -161,13 +163,14 @@ static void survives_a_hostile_consumer(void)
 static void pads_at_the_edge(void)
 {
 	static struct wire w;
-	uint8_t payload[CAP / 4];
+	uint8_t payload[CAP];
+	uint32_t longest = ring_payload_max(CAP);
 	bool sound = true;
 	unsigned pads = 0;
 
 	memset(payload, 9, sizeof payload);
 	for (uint32_t start = 0; start < CAP; start += RING_ALIGN) {
-		for (uint32_t len = 0; len <= CAP / 4; len += 1 + len / 3) {
+		for (uint32_t len = 0; len <= longest; len += len < longest ? LS_MIN(1 + len / 3, longest - len) : 1) {
 			struct ring_tx tx = tx_of(&w);
 			struct ring_rx rx = rx_of(&w);
 			struct frame f = { .len = len, .type = 2, .conn = start }, got = { 0 };
@@ -293,7 +296,7 @@ static void drive(struct side *s)
 
 	while (back < ROUNDS && !s->lost) {
 		bool wanted = false, worked = false;
-		uint64_t burst = sent + (s->random % 8 ? 1 : s->random >> 8 & 31);
+		uint64_t burst = sent + (s->random % 8 ? 1 : 1 + (s->random >> 8 & 31));
 
 		f = (struct frame){ .len = (uint32_t)(sent % 8 ? 8 : 500), .conn = sent };
 		for (; sent - back < 64 && sent < burst && sent < ROUNDS && ring_put(&s->tx, &f, payload) == 0; f.conn = ++sent)

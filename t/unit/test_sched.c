@@ -6,7 +6,11 @@
 
 #include <stdio.h>
 
-enum { BENCH_TASKS = 2000000 };
+enum { BENCH_TASKS = 500000 };
+
+/* Stock LuaJIT lacks it; roster.c then takes another coroutine. */
+void lua_resetthread(lua_State *L, lua_State *co) __attribute__((weak));
+#define HAS_RESET (lua_resetthread != NULL)
 
 static struct loop loop;
 static lua_State *L;
@@ -119,8 +123,8 @@ static int lua_wake(lua_State *co)
 }
 
 static const luaL_Reg functions[] = {
-	{ "wait", lua_wait }, { "nap", lua_nap }, { "pause", lua_pause }, { "defer", lua_defer },
-	{ "cancel", lua_cancel }, { "go", lua_go }, { "wake", lua_wake },
+	{ "wait", lua_wait },     { "nap", lua_nap }, { "pause", lua_pause }, { "defer", lua_defer },
+	{ "cancel", lua_cancel }, { "go", lua_go },   { "wake", lua_wake },
 };
 
 static bool drain_before_sleep(LS_UNUSED void *ctx)
@@ -143,8 +147,12 @@ static void open_state(unsigned max_tasks, uint64_t memory)
 		exit(1);
 	}
 	loop_init(&loop);
-	sched = sched_new(L, &(struct sched_opts){ .loop = &loop, .max_tasks = max_tasks, .on_error = on_error,
-						   .on_enter = on_enter, .on_leave = on_leave, .on_idle = on_idle });
+	sched = sched_new(L, &(struct sched_opts){ .loop = &loop,
+	                                           .max_tasks = max_tasks,
+	                                           .on_error = on_error,
+	                                           .on_enter = on_enter,
+	                                           .on_leave = on_leave,
+	                                           .on_idle = on_idle });
 	loop_add_hook(&loop, &drain);
 	for (size_t i = 0; i < LS_COUNT(functions); i++)
 		lua_register(L, functions[i].name, functions[i].func);
@@ -216,7 +224,7 @@ static void runs_and_uses_again(void)
 
 	struct task *third = sched_task(sched);
 
-	ok(!lua_resetthread || third->L == co, "a coroutine that died is used again where LuaJIT can reset it");
+	ok(third->L == co || !HAS_RESET, "a coroutine that died is used again where LuaJIT can reset it");
 	luaL_loadstring(third->L, "return ...");
 	lua_pushinteger(third->L, 7);
 	third->on_done = on_done;
@@ -233,8 +241,13 @@ static void waits(void)
 	run_text("return tostring(nap(1))");
 	ok(is_done("true"), "a sleep gives true");
 	run_text("local s = '' ; go(function() for i = 1, 3 do s = s .. 'a'; pause() end end);"
-		 "for i = 1, 3 do s = s .. 'b'; pause() end return s");
-	ok(is_done("abbaab") || is_done("ababab") || is_done("abbab" "a") || is_done("ab" "abab"), "pause takes turns");
+	         "for i = 1, 3 do s = s .. 'b'; pause() end return s");
+	ok(is_done("abbaab") || is_done("ababab") ||
+	           is_done("abbab"
+	                   "a") ||
+	           is_done("ab"
+	                   "abab"),
+	   "pause takes turns");
 	run_text("local ok, r = pcall(function() return wait(1) end) return tostring(ok) .. tostring(r)");
 	ok(is_done("truenil"), "waiting inside pcall works");
 	run_text("local n = 0 for v in function() return nap(1) and n < 3 or nil end do n = n + 1 end return n");
@@ -244,23 +257,24 @@ static void waits(void)
 static void waits_in_coroutines_of_the_app(void)
 {
 	run_text("local co = coroutine.create(function(a) local b = coroutine.yield(a + 1); nap(1); "
-		 "local c = coroutine.yield(b + 1); nap(1); return c + 1 end)\n"
-		 "local _, x = coroutine.resume(co, 1); local _, y = coroutine.resume(co, x);"
-		 "local _, z = coroutine.resume(co, y) return z .. coroutine.status(co)");
+	         "local c = coroutine.yield(b + 1); nap(1); return c + 1 end)\n"
+	         "local _, x = coroutine.resume(co, 1); local _, y = coroutine.resume(co, x);"
+	         "local _, z = coroutine.resume(co, y) return z .. coroutine.status(co)");
 	ok(is_done("4dead"), "a coroutine of the app may wait between its own yields");
 	run_text("local function deep(n) if n == 0 then nap(1) return wait(1) == nil and 'x' end "
-		 "return coroutine.wrap(function() return deep(n - 1) .. n end)() end return deep(20)");
+	         "return coroutine.wrap(function() return deep(n - 1) .. n end)() end return deep(20)");
 	ok(is_done("x1234567891011121314151617181920"), "twenty coroutines deep, too");
 	run_text("local co = coroutine.create(function() nap(5) return 'mine' end)\n"
-		 "go(function() out.ok, out.why = coroutine.resume(co); out.status = coroutine.status(co) end)\n"
-		 "local first = select(2, coroutine.resume(co)) return first .. tostring(out.why)");
-	ok(is_done("minenil") || is_done("minecannot resume dead coroutine") ||
-		   strstr(done_text, "non-suspended"), "order of two resumes is kept");
+	         "go(function() out.ok, out.why = coroutine.resume(co); out.status = coroutine.status(co) end)\n"
+	         "local first = select(2, coroutine.resume(co)) return first .. tostring(out.why)");
+	ok(is_done("minenil") || is_done("minecannot resume dead coroutine") || strstr(done_text, "non-suspended"),
+	   "order of two resumes is kept");
 	run_text("local co = coroutine.create(function() nap(5) return 'mine' end)\n"
-		 "go(function() coroutine.resume(co) end)\n"
-		 "return coroutine.status(co) .. select(2, coroutine.resume(co))");
+	         "go(function() coroutine.resume(co) end)\n"
+	         "return coroutine.status(co) .. select(2, coroutine.resume(co))");
 	ok(is_done("normalcannot resume non-suspended coroutine"), "a coroutine that waits is not resumed by others");
-	run_text("local me = coroutine.running(); go(function() out.why = select(2, coroutine.resume(me)) end) return out.why");
+	run_text(
+		"local me = coroutine.running(); go(function() out.why = select(2, coroutine.resume(me)) end) return out.why");
 	ok(is_done("cannot resume non-suspended coroutine"), "a task is not resumed by the app");
 	run_text("local w = coroutine.wrap(function() nap(1) error('boom') end) return select(2, pcall(w))");
 	ok(done_status == 0 && strstr(done_text, "boom"), "errors pass through wrap after a wait");
@@ -271,51 +285,55 @@ static void refuses_where_it_cannot(void)
 	struct err err;
 
 	luaL_loadstring(L, "wait(0)");
-	ok(state_call(L, 0, 0, &err) < 0 && strstr(err.text, "wait cannot wait here: no coroutine"), "outside of tasks");
+	ok(state_call(L, 0, 0, &err) < 0 && strstr(err.text, "wait cannot wait here: no coroutine"),
+	   "outside of tasks");
 	run_text("local t = {3, 1, 2} return select(2, pcall(table.sort, t, function(a, b) nap(1) return a < b end))");
 	ok(done_status == 0 && strstr(done_text, "nap cannot wait here: a function called from C"), "in table.sort");
 	run_text("local co = coroutine.wrap(function() wait(0) end)\n"
-		 "local e = select(2, pcall(string.gsub, 'x', 'x', function() co() end)) nap(1) return e");
+	         "local e = select(2, pcall(string.gsub, 'x', 'x', function() co() end)) nap(1) return e");
 	ok(done_status == 0 && strstr(done_text, "cannot wait here") && list_empty(&waiters),
 	   "in a coroutine resumed inside string.gsub, and the wait is undone");
 	run_text("local e = select(2, pcall(function() coroutine.yield(1) return 'went on' end)) return e");
 	ok(done_status == 0 && strstr(done_text, "coroutine.yield was called in a task"), "a stray yield is an error");
 	run_text("coroutine.yield() return 1");
-	ok(done_status == LUA_ERRRUN && strstr(done_text, "test.lua:1:") && strstr(done_text, "coroutine.yield was called"),
+	ok(done_status == LUA_ERRRUN && strstr(done_text, "test.lua:1:") &&
+	           strstr(done_text, "coroutine.yield was called"),
 	   "which ends the task with a traceback");
 }
 
 static void cancels_tasks(void)
 {
 	run_text("local id = go(function() out.ok, out.e = pcall(function() local r = wait(0) return r end) end)\n"
-		 "cancel(id) nap(1) return tostring(out.ok) .. tostring(out.e)");
+	         "cancel(id) nap(1) return tostring(out.ok) .. tostring(out.e)");
 	ok(is_done("falsecancelled") && list_empty(&waiters), "a parked task gets an error that pcall sees");
-	run_text("local id = go(function() coroutine.wrap(function() out.e = select(2, pcall(function() local r = wait(0) "
-		 "return r end)) end)(); nap(1) out.after = 'after' end)\n"
-		 "cancel(id) nap(3) return tostring(out.e) .. out.after");
+	run_text(
+		"local id = go(function() coroutine.wrap(function() out.e = select(2, pcall(function() local r = wait(0) "
+		"return r end)) end)(); nap(1) out.after = 'after' end)\n"
+		"cancel(id) nap(3) return tostring(out.e) .. out.after");
 	ok(is_done("cancelledafter"), "in the coroutine inside the task that waits, once");
 	run_text("local id = go(function() local a, b, c = wait(0) end) cancel(id) nap(1) return 'x'");
 	ok(errors == 0, "a task that ends by its cancellation is not reported");
 	run_text("local id; id = go(function() pause() for i = 1, 10 do end out.e = select(2, pcall(function() "
-		 "local r = wait(0) return r end)) end) cancel(id) nap(2) return out.e");
+	         "local r = wait(0) return r end)) end) cancel(id) nap(2) return out.e");
 	ok(is_done("cancelled"), "a queued task gets it at its next wait");
 	run_text("local id = go(function() out.n = select('#', wait(0)) out.r = {wait(1)} end) cancel(id) nap(3) "
-		 "return tostring(cancel(id)) .. tostring(cancel(123456))");
+	         "return tostring(cancel(id)) .. tostring(cancel(123456))");
 	ok(is_done("falsefalse"), "a task that has ended cannot be cancelled");
 	run_text("local id = go(function() out.r = {pcall(wait, 0)} end) cancel(id) nap(1) "
-		 "return tostring(out.r[1]) .. tostring(out.r[2]) .. tostring(out.r[3])");
+	         "return tostring(out.r[1]) .. tostring(out.r[2]) .. tostring(out.r[3])");
 	ok(is_done("truenilcancelled"), "without a Lua frame to raise in, the function returns nil, message");
 }
 
 static void defers(void)
 {
-	run_text("out.s = '' defer(function() out.s = out.s .. 'a' end) defer(function() nap(1) out.s = out.s .. 'b' end)"
-		 "nap(1) return 'result'");
+	run_text(
+		"out.s = '' defer(function() out.s = out.s .. 'a' end) defer(function() nap(1) out.s = out.s .. 'b' end)"
+		"nap(1) return 'result'");
 	ok(is_done("result"), "results survive deferred functions");
 	run_text("local s = out.s out.s = '' defer(function() out.s = 'after error' end) error(s)");
 	ok(done_status == LUA_ERRRUN && strstr(done_text, "ba"), "they ran last first, and may wait");
 	run_text("local s = out.s defer(function() error('in deferred') end) defer(function() s = s .. '!' end) "
-		 "nap(1) out.t = s return s");
+	         "nap(1) out.t = s return s");
 	ok(is_done("after error"), "they run after an error");
 	ok(errors == 1 && strstr(last_error, "in deferred"), "an error in one is reported");
 }
@@ -337,12 +355,12 @@ static void explains_errors(void)
 static void nests(void)
 {
 	run_text("local n = 0 local function f() n = n + 1 if n < 500 then go(f) end end f() "
-		 "while n < 500 do pause() end return n");
+	         "while n < 500 do pause() end return n");
 	ok(is_done("500"), "500 nested starts do not overflow the C stack");
 	run_text("local n = 0 for i = 1, 5000 do go(function() nap(1 + i % 7) n = n + 1 end) end "
-		 "while n < 5000 do nap(1) end return n");
+	         "while n < 5000 do nap(1) end return n");
 	ok(is_done("5000"), "5000 tasks sleep at once");
-	ok(sched->pooled <= POOL_MAX, "the pool is bounded");
+	ok(sched->roster.pooled <= 1024, "the pool is bounded");
 }
 
 static void limits_tasks(void)

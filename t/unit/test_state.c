@@ -48,14 +48,17 @@ static void has_libraries(void)
 {
 	lua_State *L = open_state(0);
 
-	ok(strcmp(run(L, "return require 'luaserv.core.sample'.sample"), "here") == 0, "C modules are in package.preload");
+	ok(strcmp(run(L, "return require 'luaserv.core.sample'.sample"), "here") == 0,
+	   "C modules are in package.preload");
 	ok(strcmp(run(L, "return type(require 'luaserv.co'.foreign)"), "table") == 0, "so is the embedded library");
 	ok(strcmp(run(L, "return require 'luaserv.core.state'.role"), "eval") == 0, "the role is eval at first");
 	ok(strstr(run(L, "os.exit(0)"), "os.exit cannot be called here"), "os.exit raises");
 	ok(strcmp(run(L, "return jit.status() and 'on'"), "on") == 0, "the JIT is on");
-	ok(strstr(run(L, "require 'nothing.of.that.name'"), "module 'nothing.of.that.name' not found"), "require reports");
+	ok(strstr(run(L, "require 'nothing.of.that.name'"), "module 'nothing.of.that.name' not found"),
+	   "require reports");
 	state_set_role(L, LUA_ROLE_TASK);
-	ok(state_role(L) == LUA_ROLE_TASK && strcmp(state_role_name(LUA_ROLE_TASK), "task") == 0, "the role can be set");
+	ok(state_role(L) == LUA_ROLE_TASK && strcmp(state_role_name(LUA_ROLE_TASK), "task") == 0,
+	   "the role can be set");
 	state_close(L);
 }
 
@@ -81,7 +84,8 @@ static void caps_memory(void)
 	ok(atoi(text) == -ENOMEM, "as -ENOMEM");
 	lua_gc(L, LUA_GCCOLLECT, 0);
 	ok(strcmp(run(L, "local n = 0 for i = 1, 20000 do n = n + #(i .. 'abc' ):rep(100) end return n > 0 and 'fine'"),
-		  "fine") == 0, "garbage of many times the cap is fine");
+	          "fine") == 0,
+	   "garbage of many times the cap is fine");
 	lua_settop(L, 0);
 	for (int i = 0; i < 6; i++) {
 		lua_pushfstring(L, "%d", i);
@@ -125,7 +129,8 @@ static void positions(void)
 	luaL_loadbuffer(L, "return function() local r = refuse() return r end", 49, "=luaserv.x");
 	lua_call(L, 0, 1);
 	lua_setglobal(L, "wrapped");
-	ok(strstr(run(L, "\n\nlocal r = wrapped() return r"), "t.lua:3: no way"), "errors name the app's line, not the runtime's");
+	ok(strstr(run(L, "\n\nlocal r = wrapped() return r"), "t.lua:3: no way"),
+	   "errors name the app's line, not the runtime's");
 	state_close(L);
 }
 

@@ -55,7 +55,8 @@ static void ends_loops(void)
 	} shapes[] = {
 		{ "while true do end", "while true do end" },
 		{ "arithmetic", "local x = 0 for i = 1, 1e15 do x = x + i % 7 * 3 end" },
-		{ "nested calls", "local function f(n) if n > 0 then return f(n - 1) + 1 end return 0 end while true do f(20) end" },
+		{ "nested calls",
+		  "local function f(n) if n > 0 then return f(n - 1) + 1 end return 0 end while true do f(20) end" },
 		{ "strings", "local s = '' while true do s = ('x'):rep(10) .. #s s = s:upper():sub(2, 5) end" },
 		{ "tables", "local t = {} local i = 0 while true do i = i % 100 + 1 t[i] = { i } end" },
 	};
@@ -64,7 +65,8 @@ static void ends_loops(void)
 		char text[512];
 		uint64_t ms = run_text(shapes[i].body);
 
-		ok(done_status == LUA_ERRRUN && strstr(done_text, "execution time of 0.12 s is used up (max_execution_time)"),
+		ok(done_status == LUA_ERRRUN &&
+		           strstr(done_text, "execution time of 0.12 s is used up (max_execution_time)"),
 		   "%s: ended after %d ms", shapes[i].name, (int)ms);
 		ok(ms >= LIMIT_MS && ms < 10 * LIMIT_MS, "%s: in time", shapes[i].name);
 		snprintf(text, sizeof text, "while true do pcall(function() %s end) end", shapes[i].body);
@@ -72,7 +74,7 @@ static void ends_loops(void)
 		ok(done_status == LUA_ERRRUN && strstr(done_text, "execution time"), "%s in a loop of pcalls: %d ms",
 		   shapes[i].name, (int)ms);
 		snprintf(text, sizeof text, "while true do local co = coroutine.wrap(function() %s end) pcall(co) end",
-			 shapes[i].body);
+		         shapes[i].body);
 		ms = run_text(text);
 		ok(done_status == LUA_ERRRUN && strstr(done_text, "execution time"), "%s in coroutines: %d ms",
 		   shapes[i].name, (int)ms);
@@ -83,8 +85,8 @@ static void ends_c_functions_late(void)
 {
 	uint64_t ms = run_text("local s = ('a'):rep(33) while true do string.find(s, ('a*'):rep(6) .. 'b') end");
 
-	ok(done_status == LUA_ERRRUN && strstr(done_text, "execution time"), "a catastrophic pattern ends when C returns: %d ms",
-	   (int)ms);
+	ok(done_status == LUA_ERRRUN && strstr(done_text, "execution time"),
+	   "a catastrophic pattern ends when C returns: %d ms", (int)ms);
 }
 
 static void leaves_others_alone(void)
@@ -152,8 +154,8 @@ int main(void)
 	pthread_sigmask(SIG_SETMASK, &all, NULL);
 	L = state_new(NULL, NULL, &err);
 	loop_init(&loop);
-	sched = sched_new(L, &(struct sched_opts){ .loop = &loop, .max_tasks = 10, .on_enter = on_enter,
-						   .on_leave = on_leave });
+	sched = sched_new(
+		L, &(struct sched_opts){ .loop = &loop, .max_tasks = 10, .on_enter = on_enter, .on_leave = on_leave });
 	ok(watchdog_start(&dog, L, LIMIT_MS, &err) == 0, "it starts");
 	ends_loops();
 	ends_c_functions_late();

@@ -102,8 +102,10 @@ sub shown ($self) {
 	my $text = $self->{in};
 	my $length = length $text;
 
-	$text = substr($text, 0, 200) . '…' if $length > 200;
-	$text =~ s/([^\x20-\x7e])/sprintf $1 eq "\r" ? '\r' : $1 eq "\n" ? '\n' : '\x%02x', ord $1/ge;
+	$text = substr $text, 0, 200 if $length > 200;
+	$text =~ s/\r/\\r/g;
+	$text =~ s/\n/\\n/g;
+	$text =~ s/([^\x20-\x7e])/sprintf '\x%02x', ord $1/ge;
 	return "$length bytes are there: \"$text\"";
 }
 

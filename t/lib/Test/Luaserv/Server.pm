@@ -182,10 +182,10 @@ END {
 # (exit code, output, errors) of a command that is told which server is meant.
 sub cli ($self, $command, @args) { return $self->cli_bare($command, '-p', $self->pid_path, @args) }
 
-# The same without that.
+# The same without that. What is in $self->{env} is laid over the environment.
 sub cli_bare ($self, @args) {
 	return run_command(argv => [ server_binary(), map { $self->expand($_) } @args ], cwd => $self->{root},
-		env => { $self->environment }, timeout => 40);
+		env => { $self->environment(%{ $self->{env} || {} }) }, timeout => 40);
 }
 
 # status --json, decoded; nothing while no answer can be had.
@@ -200,7 +200,7 @@ sub wait_status ($self, $condition, $limit = 10) {
 		my $status = $self->status or return;
 		local $_ = $status;
 		return $condition->($status) ? $status : undef;
-	}, $limit);
+	}, $limit, 0.1);
 }
 
 # Waits until no connection and no handler is left.

@@ -34,8 +34,9 @@ sub seconds ($n) { return $n * ($ENV{LUASERV_TEST_SLOWNESS} || $slowness{ build_
 
 sub now { return clock_gettime(CLOCK_MONOTONIC) }
 
-# Looks at a condition until it holds. Returns its value, or nothing when the deadline has passed.
-sub wait_for ($condition, $limit = 5) {
+# Looks at a condition until it holds, less often as time goes by, at least every `$longest` seconds. Returns its
+# value, or nothing when the deadline has passed.
+sub wait_for ($condition, $limit = 5, $longest = 0.02) {
 	my $end = now() + seconds($limit);
 	my $pause = 0.001;
 
@@ -44,7 +45,7 @@ sub wait_for ($condition, $limit = 5) {
 		return $value if $value;
 		return if now() > $end;
 		select undef, undef, undef, $pause;
-		$pause *= 1.5 if $pause < 0.02;
+		$pause *= 1.5 if $pause < $longest;
 	}
 }
 

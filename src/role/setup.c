@@ -1,0 +1,76 @@
+#include "role/setup.h"
+
+#include "base/bits.h"
+#include "ipc/ctl.h"
+
+#include <string.h>
+#include <unistd.h>
+
+static int send_in_pieces(int fd, enum ctl_type type, const int *fds, unsigned n)
+{
+	for (unsigned at = 0; at < n; at += CTL_FDS_MAX) {
+		struct ctl_msg m = {
+			.type = type,
+			.value = at,
+			.n_fds = (int)LS_MIN(n - at, (unsigned)CTL_FDS_MAX),
+		};
+		int r;
+
+		memcpy(m.fds, fds + at, (size_t)m.n_fds * sizeof *fds);
+		r = ctl_send(fd, &m);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int send_identity(const struct setup *s, int fd)
+{
+	const struct release *r = s->release;
+	struct ctl_msg m = {
+		.type = CTL_SETUP,
+		.slot = s->slot,
+		.generation = s->generation,
+		.value = s->reactors,
+		.extra = s->reactors ? 0 : s->ports->n,
+		.n_fds = s->reactors ? 6 : 5,
+		.fds = { r->settings_fd, r->image_fd, s->chan->down, s->chan->up, s->chan->bell, s->shared_fd },
+	};
+
+	return ctl_send(fd, &m);
+}
+
+static int send_listeners(const struct setup *s, int fd)
+{
+	int fds[SETTINGS_PORTS_MAX];
+
+	if (s->reactors)
+		return 0;
+	for (unsigned i = 0; i < s->ports->n; i++)
+		fds[i] = ports_fd(s->ports, s->slot, i);
+	return send_in_pieces(fd, CTL_LISTENERS, fds, s->ports->n);
+}
+
+static int send_order(const struct setup *s, int fd)
+{
+	struct ctl_msg m = {
+		.type = CTL_LOAD,
+		.value = s->canary,
+		.extra = (uint64_t)getpid() << 32 | (uint32_t)s->manager,
+		.n_fds = s->access_log >= 0 && !s->reactors,
+		.fds = { s->access_log },
+	};
+
+	return ctl_send(fd, &m);
+}
+
+int setup_send(const struct setup *s, int fd)
+{
+	int r = send_identity(s, fd);
+
+	if (r == 0)
+		r = send_in_pieces(fd, CTL_BELLS, s->bells, s->reactors);
+	if (r == 0)
+		r = send_listeners(s, fd);
+	return r == 0 ? send_order(s, fd) : r;
+}
