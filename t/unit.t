@@ -20,7 +20,7 @@ for my $program (@programs) {
 			if ($result->is_test) {
 				ok($result->is_ok, $result->description =~ s/\A- //r);
 			} elsif (!$result->is_plan) {
-				diag($result->as_string);
+				note($result->as_string);
 			}
 		}
 		is($parser->exit, 0, 'it ends with 0') or diag('wait status ', $parser->wait);

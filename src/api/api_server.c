@@ -415,8 +415,8 @@ static int make_server(lua_State *L)
 		if (settings_set(&app->settings, NULL, "mode", mode, LAYER_SCRIPT, &err) < 0)
 			return state_error(L, "%s", err.text);
 	}
+	lua_settop(L, 4);
 	lua_remove(L, 3);
-	lua_settop(L, 3);
 	add_port(L, app, 1);
 	app->has_server = true;
 	set_constants(L, app);

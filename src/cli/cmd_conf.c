@@ -198,14 +198,11 @@ static int settle(const struct cli_args *args, struct settings *s, struct err *e
 	return 0;
 }
 
-static int print_settings(const struct cli_args *args, const struct settings *s)
+/* `s` NULL: the whole reference. */
+static int print_all(const struct settings *s, bool json)
 {
-	bool json = args->given & CLI_JSON;
-	char *all;
+	char *all = settings_dump(s, json ? DUMP_JSON : DUMP_TEXT);
 
-	if (args->word)
-		return explain(s, args->word, json);
-	all = settings_dump(s, json ? DUMP_JSON : DUMP_TEXT);
 	if (!all)
 		return cli_complain(CLI_FAILED, "there is not enough memory");
 	fputs(all, stdout);
@@ -230,6 +227,7 @@ static int dump(const char *format)
 
 int cmd_conf_settings(struct cli_args *args)
 {
+	bool json = args->given & CLI_JSON;
 	struct settings s;
 	struct err err;
 	int code;
@@ -239,13 +237,17 @@ int cmd_conf_settings(struct cli_args *args)
 	if (args->script) {
 		struct release *r = cli_has_script(args) ? evaluate(args) : NULL;
 
-		code = r ? print_settings(args, &r->settings) : CLI_FAILED;
+		if (!r)
+			return CLI_FAILED;
+		code = args->word ? explain(&r->settings, args->word, json) : print_all(&r->settings, json);
 		release_unref(r);
 		return code;
 	}
 	if (args->given & CLI_CONF)
 		return cli_complain(CLI_USAGE, "a configuration file is read together with a script: add -s app.lua");
-	code = settle(args, &s, &err) < 0 ? cli_complain(CLI_FAILED, "%s", err.text) : print_settings(args, &s);
+	if (!args->word)
+		return print_all(NULL, json);
+	code = settle(args, &s, &err) < 0 ? cli_complain(CLI_FAILED, "%s", err.text) : explain(&s, args->word, json);
 	settings_fini(&s);
 	return code;
 }

@@ -79,18 +79,34 @@ static const char *state_of(const struct master *m, unsigned slot, const struct 
 
 /* ---- JSON ------------------------------------------------------------------------------------ */
 
+static void put_address(const struct sock_addr *a, FILE *f)
+{
+	struct sock_peer peer = sock_peer_of(a);
+	char text[SOCK_TEXT_MAX];
+
+	if (a->sa.sa_family == AF_UNIX) {
+		fputs("\"address\":", f);
+		jsonline_put(f, str_from(sock_text(a, text)));
+		fputs(",\"port\":null", f);
+		return;
+	}
+	fputs("\"address\":", f);
+	jsonline_put(f, str_from(sock_peer_text(&peer, text)));
+	fprintf(f, ",\"port\":%u", peer.port);
+}
+
 static void put_listeners(const struct master *m, FILE *f, uint64_t connections)
 {
 	const struct settings *s = &m->release->settings;
-	char address[SOCK_TEXT_MAX], protocol[32];
+	char protocol[32];
 
 	fputs(",\"listeners\":[", f);
 	for (unsigned i = 0; i < s->n_ports; i++) {
-		fprintf(f, "%s{\"address\":", i ? "," : "");
-		jsonline_put(f, str_from(sock_text(&s->ports[i].address, address)));
+		fputs(i ? ",{" : "{", f);
+		put_address(&s->ports[i].address, f);
 		fputs(",\"protocol\":", f);
 		jsonline_put(f, str_from(protocol_of(m, &s->ports[i], protocol, sizeof protocol)));
-		/* Who accepts counts; who closes does not know the port. */
+		/* Who accepts counts by port; who closes does not. */
 		if (s->n_ports == 1)
 			fprintf(f, ",\"connections\":%" PRIu64 "}", connections);
 		else

@@ -153,38 +153,32 @@ static void stalls_while_the_worker_is_full(void)
 	stub_end();
 }
 
-/* A worker that takes nothing costs its own connections, when the backlog is used up too, and no other's. */
-static void ends_connections_of_a_stopped_worker(void)
+/* A worker that takes nothing holds up its own connections and no other's. */
+static void keeps_a_stopped_worker_apart(void)
 {
-	static char big[300000];
-	int fds[30];
+	int fds[10];
+	size_t before;
 
-	memset(big, 'x', sizeof big - 2);
-	big[sizeof big - 2] = '\n';
 	stub_begin(DISPATCH_FIXED);
-	stub_settings.link_backlog_size = 1 << 20;
 
 	struct stub_worker *stopped = stub_start(0), *b = stub_start(1);
-	unsigned closed_before;
 
-	for (int i = 0; i < 30; i++)
+	for (int i = 0; i < 10; i++)
 		fds[i] = stub_connect(STUB_EOF);
 	for (int round = 0; round < 30; round++) {
-		for (int i = 0; i < 30; i++)
-			(void)!send(fds[i], big, i % 2 ? 3 : 65536, MSG_NOSIGNAL | MSG_DONTWAIT);
+		for (int i = 0; i < 10; i++)
+			(void)!send(fds[i], lines_of_text, i % 2 ? 1000 : 50000, MSG_NOSIGNAL | MSG_DONTWAIT);
 		stub_turns(1);
 		stub_take(b);
 	}
-	ok(link_ring_position(stub_reactor->uplinks[0].current->line) == UINT64_MAX, "the stopped worker's link is full");
-	ok(stub_count(b, FRAME_OPEN) == 15, "the other serves its own");
-	closed_before = stub_count(stopped, FRAME_CLOSED);
-	for (int i = 0; i < 30; i++)
-		close(fds[i]);
-	stub_settle(NULL, b);
-	ok(reactor_connections(stub_reactor) < 30 && stub_count(b, FRAME_CLOSED) + stub_count(b, FRAME_SHUT) >= 15,
-	   "its clients come and go");
+	ok(stub_reactor->uplinks[0].current->line->full, "the stopped worker's link is full");
+	ok(board_get(&stub_board.bytes_in) < 5 * 30 * 1000 + STUB_RING + 5 * 131072, "and its clients are not read");
+	ok(stub_count(b, FRAME_OPEN) == 5 && stub_count(b, FRAME_DATA) == 5 * 30 * 10, "the other's are served");
+	before = stopped->n;
 	stub_settle(stopped, b);
-	ok(closed_before == 0 && stub_count(stopped, FRAME_OPEN) == 15, "what was queued for the stopped one is there");
+	ok(before == 0 && stub_count(stopped, FRAME_OPEN) == 5, "when it goes on it finds all that came");
+	for (int i = 0; i < 10; i++)
+		close(fds[i]);
 	stub_gone(stopped);
 	stub_gone(b);
 	stub_end();
@@ -306,7 +300,7 @@ static void moves_a_body_that_has_begun(enum settings_dispatch mode)
 		stub_take(next);
 	}
 	request = stub_last(next, FRAME_REQUEST);
-	ok(request && next->len > sizeof body && count(next->text + next->len - sizeof body, "b") == sizeof body,
+	ok(request && next->len > sizeof body && memcmp(next->text + next->len - sizeof body, body, sizeof body) == 0,
 	   "which gets all of it");
 	if (request)
 		stub_respond(next, request, LS_STR("thanks"), true);
@@ -326,6 +320,7 @@ static void forgets_requests_nobody_waits_for(void)
 	stub_begin(DISPATCH_FIXED);
 
 	struct stub_worker *w = stub_start(0), *next;
+	struct conn *c;
 	int fds[40];
 
 	for (int i = 0; i < 40; i++) {
@@ -339,16 +334,18 @@ static void forgets_requests_nobody_waits_for(void)
 		if (i % 3 == 1)
 			stub_say(fds[i], "56789");
 	stub_turns(3);
-	for (int i = 0; i < 32; i++)
-		close(fds[i]);
+	for (int i = 0; i < 10; i++)
+		shutdown(fds[i], SHUT_WR); /* half a body: 400; a whole request: it still waits */
 	stub_turns(5);
-	for (uint32_t cursor = 0; only_conn() && cursor < 4; cursor++)
-		conn_kill(only_conn(), CLOSE_BY_SERVER, CLOSE_SHUTDOWN);
+	for (uint32_t cursor = 0; (c = slots_next(&stub_reactor->conns, &cursor)) && cursor < 32;)
+		conn_kill(c, CLOSE_BY_SERVER, CLOSE_SHUTDOWN);
 	stub_turns(3);
 	next = stub_start(0);
 	stub_settle(next, NULL);
-	ok(stub_count(next, FRAME_REQUEST) < 5, "a successor gets only requests whose client still waits (%u)",
+	ok(stub_count(next, FRAME_REQUEST) == 4, "a successor gets only requests whose client still waits (%u)",
 	   stub_count(next, FRAME_REQUEST));
+	for (int i = 0; i < 32; i++)
+		close(fds[i]);
 	for (int i = 32; i < 40; i++)
 		close(fds[i]);
 	stub_gone(next);
@@ -634,7 +631,7 @@ static void acknowledges_output(void)
 	for (int i = 0; i < 10; i++)
 		stub_up(w, FRAME_RESPONSE_BODY, &request, piece);
 	stub_settle(w, NULL);
-	ok(stub_last(w, FRAME_ACK) && stub_last(w, FRAME_ACK)->value == 160000 && stub_last(w, FRAME_ACK)->stream == request.stream,
+	ok(stub_last(w, FRAME_ACK) && stub_last(w, FRAME_ACK)->value > 110000 && stub_last(w, FRAME_ACK)->stream == request.stream,
 	   "the body of an answer to HEAD leaves nowhere, and is acknowledged");
 
 	for (int i = 0; i < 100 && sent < 180000; i++, sent += piece.len)
@@ -783,13 +780,13 @@ static void stops_with_connections_of_every_kind(void)
 	for (int i = 0; i < 8; i++)
 		fds[i] = stub_connect(i < 5 ? STUB_HTTP : STUB_EOF);
 	stub_say(fds[0], GET);
-	stub_say(fds[1], "\x16 no HTTP"); /* 400, then it lingers */
+	stub_say(fds[4], "\x16 no HTTP"); /* 400, then it lingers */
 	stub_say(fds[2], POST_10 "01");
 	stub_say(fds[5], "one\ntw");
 	stub_settle(w, NULL);
 	ok(!list_empty(&stub_reactor->owner.lingering), "one lingers");
 	stub_gone(w);
-	stub_say(fds[4], GET);
+	stub_say(fds[0], GET);
 	stub_turns(2);
 	stub_end();
 	ok(true, "nothing is left of any (a leak would be told)");
@@ -818,13 +815,14 @@ static struct {
 
 static struct stub_worker *workers[4]; /* per slot: the current and an old one */
 static uint64_t answers_200, answers_502, answers_503;
+static bool at_the_end; /* every request is answered */
 
 static int on_random_frame(struct stub_worker *w, const struct frame *f, struct str payload)
 {
 	(void)payload;
 	w->n = 0;
 	w->len = 0;
-	if (f->type == FRAME_REQUEST && some(3))
+	if (f->type == FRAME_REQUEST && (at_the_end || some(3)))
 		stub_respond(w, f, LS_STR("hi"), true);
 	if (f->type == FRAME_DATA && some(2))
 		stub_up(w, FRAME_SEND, f, LS_STR("echo"));
@@ -895,6 +893,7 @@ static void survives_anything(enum settings_dispatch mode)
 		clients[i].fd = -1;
 	memset(workers, 0, sizeof workers);
 	answers_200 = answers_502 = answers_503 = 0;
+	at_the_end = false;
 	for (unsigned step = 0; step < STEPS; step++) {
 		random_client(some(CLIENTS));
 		if (some(30) == 0)
@@ -910,14 +909,12 @@ static void survives_anything(enum settings_dispatch mode)
 			close(clients[i].fd);
 	for (unsigned i = 0; i < 4; i++)
 		if (workers[i])
-			stub_take(workers[i]);
+			stub_gone(workers[i]);
+	at_the_end = true;
 	for (unsigned i = 0; i < 2; i++)
-		if (!workers[i])
-			(workers[i] = stub_start(i))->on_frame = on_random_frame;
-	for (unsigned i = 0; i < 200 && reactor_connections(stub_reactor); i++) {
+		(workers[i] = stub_start(i))->on_frame = on_random_frame;
+	for (unsigned i = 0; i < 200 && reactor_connections(stub_reactor); i++)
 		stub_settle(workers[0], workers[1]);
-		stub_settle(workers[2], workers[3]);
-	}
 	ok(reactor_connections(stub_reactor) == 0 && stub_bad == 0 && board_get(&stub_board.accepted) == board_get(&stub_board.closed),
 	   "mode %d: %d random steps; %llu × 200, %llu × 502, %llu × 503; all %llu connections have ended", mode, STEPS,
 	   (unsigned long long)answers_200, (unsigned long long)answers_502, (unsigned long long)answers_503,
@@ -925,9 +922,8 @@ static void survives_anything(enum settings_dispatch mode)
 	for (unsigned i = 0; i < 2; i++)
 		ok(list_empty(&stub_reactor->uplinks[i].stalled) && list_empty(&stub_reactor->uplinks[i].orphans) &&
 			   stub_reactor->uplinks[i].current->owed == 0, "nothing is left at slot %u", i);
-	for (unsigned i = 0; i < 4; i++)
-		if (workers[i])
-			stub_gone(workers[i]);
+	for (unsigned i = 0; i < 2; i++)
+		stub_gone(workers[i]);
 	stub_end();
 }
 
@@ -938,7 +934,7 @@ int main(void)
 	tells_of_raw_connections();
 	takes_turns_between_reads();
 	stalls_while_the_worker_is_full();
-	ends_connections_of_a_stopped_worker();
+	keeps_a_stopped_worker_apart();
 	closes_through_a_full_backlog();
 	answers_502_for_what_was_taken();
 	published_answers_still_count();
