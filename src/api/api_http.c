@@ -356,8 +356,10 @@ static int req_header(lua_State *L)
 	name.p = lua_tolstring(L, 2, &name.len);
 	for (unsigned i = 0; i < r->view.head->n_fields; i++)
 		seen += str_ieq(http_head_str(&r->view, r->view.fields[i].name), name);
-	if (seen == 0)
-		return 0;
+	if (seen == 0) {
+		lua_pushnil(L);
+		return 1;
+	}
 	if (seen == 1)
 		return push_str(L, http_head_find(&r->view, name));
 	push_headers(L, r);
@@ -373,14 +375,38 @@ static int req_body(lua_State *L)
 	return r->streaming ? request_read(r, L, 0) : push_whole_body(L, r);
 }
 
+enum { PIECE = 65536 };
+
+static int read_piece(lua_State *L, struct request *r, lua_Number max)
+{
+	/* Reading eats; body() of a buffered request gives all of it all the same. */
+	if (!r->streaming) {
+		push_whole_body(L, r);
+		lua_pop(L, 1);
+	}
+	return request_read(r, L, (uint64_t)max);
+}
+
 static int req_read(lua_State *L)
 {
-	struct request *r = bind_self(L);
-	lua_Number max = luaL_optnumber(L, 2, 65536);
+	lua_Number max = luaL_optnumber(L, 2, PIECE);
 
 	if (max < 1)
 		return state_error(L, "bad argument #1 to 'req:read' (at least 1 byte expected)");
-	return request_read(r, L, (uint64_t)max);
+	return read_piece(L, bind_self(L), max);
+}
+
+/* (req, last piece) -> next piece: what `for` calls. */
+static int next_chunk(lua_State *L)
+{
+	return read_piece(L, bind_check(L, 1, &req_kind), PIECE);
+}
+
+static int req_chunks(lua_State *L)
+{
+	lua_pushcfunction(L, next_chunk);
+	lua_pushvalue(L, 1);
+	return 2;
 }
 
 static const char *safe_json = "return require('cjson.safe')";
@@ -413,6 +439,7 @@ static const struct bind_row req_methods[] = {
 	  "body() -> string | nil, message, code: the whole body; waits for it where bodies are streamed." },
 	{ "read", req_read, "i?", LUA_ROLE_WORKER | BIND_WAITS,
 	  "read(n = 65536) -> string | nil: the next up to n bytes; nil at the end." },
+	{ "chunks", req_chunks, "", LUA_ROLE_WORKER, "chunks() -> iterator: for chunk in req:chunks() do … end" },
 	{ "json", req_json, "", LUA_ROLE_WORKER, "json() -> value | nil, message: the body decoded." },
 	{ "raw_content", req_body, "", LUA_ROLE_WORKER | BIND_WAITS, "raw_content(): body()." },
 	{ "get_content", req_body, "", LUA_ROLE_WORKER | BIND_WAITS, "get_content(): body()." },

@@ -16,17 +16,6 @@ static enum dispatch_answer nobody(struct reactor *r, int *slot)
 	return DISPATCH_FAILED;
 }
 
-static enum dispatch_answer choose_fixed(struct reactor *r, const struct conn *c, int *slot)
-{
-	*slot = (int)(conn_id_slot(c->pc.id) % r->o.slots);
-
-	const struct uplink *u = &r->uplinks[*slot];
-
-	if (has_room(u))
-		return DISPATCH_HERE;
-	return u->failed ? DISPATCH_FAILED : DISPATCH_WAIT;
-}
-
 static enum dispatch_answer choose_round(struct reactor *r, const struct conn *c LS_UNUSED, int *slot)
 {
 	for (unsigned i = 0; i < r->o.slots; i++) {
@@ -38,6 +27,20 @@ static enum dispatch_answer choose_round(struct reactor *r, const struct conn *c
 		}
 	}
 	return nobody(r, slot);
+}
+
+static enum dispatch_answer choose_fixed(struct reactor *r, const struct conn *c, int *slot)
+{
+	*slot = (int)(conn_id_slot(c->pc.id) % r->o.slots);
+
+	const struct uplink *u = &r->uplinks[*slot];
+
+	if (has_room(u))
+		return DISPATCH_HERE;
+	if (!u->failed)
+		return DISPATCH_WAIT;
+	/* What no session ties to this slot may go to another one. */
+	return c->opened || c->pc.proto->stateful ? DISPATCH_FAILED : choose_round(r, c, slot);
 }
 
 static uint64_t load_of(const struct uplink_gen *gen)

@@ -30,7 +30,6 @@ struct master {
 	int pidfile;
 	int access_log;   /* the one the keeper handed out; -1: none */
 	uint64_t refused; /* connections over max_connection */
-	uint64_t accepted[SETTINGS_PORTS_MAX];
 	uint64_t started_ms;
 	struct timer quiet; /* shutdown.c */
 	struct timer deadline;

@@ -44,7 +44,6 @@ static void on_accept(void *ctx, int fd, const struct port *port, const struct s
 {
 	struct master *m = ctx;
 
-	m->accepted[port->index]++;
 	keeper_give(&m->keeper, fd, port, peer);
 }
 

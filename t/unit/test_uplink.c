@@ -171,6 +171,7 @@ static void keeps_a_stopped_worker_apart(void)
 		stub_turns(1);
 		stub_take(b);
 	}
+	stub_settle(NULL, b);
 	ok(stub_reactor->uplinks[0].current->line->full, "the stopped worker's link is full");
 	ok(board_get(&stub_board.bytes_in) < 5 * 30 * 1000 + STUB_RING + 5 * 131072, "and its clients are not read");
 	ok(stub_count(b, FRAME_OPEN) == 5 && stub_count(b, FRAME_DATA) == 5 * 30 * 10, "the other's are served");
