@@ -37,7 +37,7 @@ LABEL org.opencontainers.image.title="luaserv" \
 USER 10001:0
 WORKDIR /app
 # The file system may be read-only but for a tmpfs on /tmp.
-ENV HOME=/tmp LUASERV_RUNTIME_DIR=/tmp HOST=0.0.0.0 PORT=8080
+ENV HOME=/tmp LUASERV_RUNTIME_DIR=/tmp/luaserv HOST=0.0.0.0 PORT=8080
 EXPOSE 8080
 # SIGTERM drains: no new connections, requests under way are answered.  The log goes to stderr.
 STOPSIGNAL SIGTERM

@@ -36,6 +36,7 @@ struct ring_tx {
 	uint32_t cap;        /* power of two */
 	uint64_t head;       /* written, not yet published */
 	uint64_t tail_seen;  /* last `tail` we read; spares a cache miss */
+	uint64_t batch;      /* bytes of the last publication, until something is put; then 0 */
 };
 
 struct ring_rx {

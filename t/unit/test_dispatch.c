@@ -27,7 +27,7 @@ static void begin(enum settings_dispatch mode)
 	reactor.uplinks = uplinks;
 	reactor.o.slots = SLOTS;
 	reactor.turn = 0;
-	conn = (struct conn){ .owner = &reactor.owner };
+	conn = (struct conn){ .owner = &reactor.owner, .pc.proto = &proto_raw };
 	for (unsigned i = 0; i < SLOTS; i++) {
 		gens[i].line = &lines[i];
 		gens[i].board = &boards[i];
@@ -71,6 +71,14 @@ static void fixed_keeps_to_the_connection(void)
 	ok(answers(DISPATCH_WAIT, 2), "so is one that is being started");
 	uplinks[2].failed = true;
 	ok(answers(DISPATCH_FAILED, 2), "but not one that will not come");
+	conn.pc.proto = &proto_http1;
+	ok(chosen() != 2 && chosen() >= 0, "a request may go to another then");
+	conn.opened = 1;
+	ok(answers(DISPATCH_FAILED, 2), "unless the app was told of its connection");
+	conn.opened = 0;
+	for (unsigned i = 0; i < SLOTS; i++)
+		uplinks[i].failed = true, uplinks[i].current = NULL;
+	ok(answers(DISPATCH_FAILED, 2), "or all will not come");
 }
 
 static void round_takes_turns(void)

@@ -262,7 +262,7 @@ static void published_answers_still_count(void)
 }
 
 /* A large body that had not reached the worker wholly: head and pieces go to the successor, the rest follows them. */
-static void moves_a_body_that_has_begun(enum settings_dispatch mode)
+static void moves_a_body_that_has_begun(enum settings_dispatch mode, bool reload)
 {
 	static char body[500000];
 	size_t sent = 0;
@@ -271,7 +271,7 @@ static void moves_a_body_that_has_begun(enum settings_dispatch mode)
 	stub_begin(mode);
 	stub_settings.link_backlog_size = 1 << 20;
 
-	struct stub_worker *w = stub_start(0), *other = stub_start(1), *next;
+	struct stub_worker *w = stub_start(0), *other = stub_start(1), *next = NULL;
 	/* The second connection's own slot is 1; in mode round its request may be with 0 all the same. */
 	int first = stub_connect(STUB_HTTP), fd = mode == DISPATCH_ROUND ? stub_connect(STUB_HTTP) : first;
 	const struct frame *request;
@@ -284,6 +284,9 @@ static void moves_a_body_that_has_begun(enum settings_dispatch mode)
 		stub_turns(1);
 	}
 	ok(sent > STUB_RING / 2 && sent < sizeof body, "a part of the body went to a worker that takes nothing");
+	if (reload)
+		next = stub_start(0);
+	stub_turns(2);
 	stub_gone(w);
 	for (int i = 0; i < 20; i++) {
 		ssize_t n = send(fd, body + sent, sizeof body - sent, MSG_NOSIGNAL);
@@ -292,7 +295,8 @@ static void moves_a_body_that_has_begun(enum settings_dispatch mode)
 		stub_turns(1);
 	}
 	ok(stub_count(other, FRAME_BODY) == 0 && reactor_connections(stub_reactor) > 0, "it waits for the successor");
-	next = stub_start(0);
+	if (!next)
+		next = stub_start(0);
 	for (int i = 0; i < 500 && !(stub_last(next, FRAME_BODY) && stub_last(next, FRAME_BODY)->flags & FRAME_END); i++) {
 		ssize_t n = send(fd, body + sent, sizeof body - sent, MSG_NOSIGNAL);
 
@@ -310,6 +314,30 @@ static void moves_a_body_that_has_begun(enum settings_dispatch mode)
 	close(first);
 	if (fd != first)
 		close(fd);
+	stub_gone(next);
+	stub_gone(other);
+	stub_end();
+}
+
+/* What the client says after the death must wait for the slot that will have the request, whichever that is. */
+static void waits_with_the_rest_of_a_body(void)
+{
+	stub_begin(DISPATCH_ROUND);
+
+	struct stub_worker *w = stub_start(0), *other = stub_start(1), *next;
+	int first = stub_connect(STUB_HTTP), fd = stub_connect(STUB_HTTP);
+
+	stub_say(fd, POST_10 "01234");
+	stub_turns(3);
+	stub_gone(w);
+	stub_say(fd, "56789");
+	stub_turns(3);
+	next = stub_start(0);
+	stub_settle(next, other);
+	ok(strcmp(stub_types(next), "REQUEST BODY BODY") == 0 && strcmp(next->text + next->len - 10, "0123456789") == 0,
+	   "what comes after the death follows what came before it (%s)", stub_types(next));
+	close(first);
+	close(fd);
 	stub_gone(next);
 	stub_gone(other);
 	stub_end();
@@ -368,10 +396,11 @@ static void answers_503_when_nobody_comes(void)
 	reactor_slot_failed(stub_reactor, 0, true);
 	stub_turns(3);
 	ok(begins(stub_heard(waits), "HTTP/1.1 503 "), "until its slot has failed: 503");
+	reactor_slot_failed(stub_reactor, 1, true);
 	later = stub_connect(STUB_HTTP);
 	stub_say(later, GET);
 	stub_turns(3);
-	ok(begins(stub_heard(later), "HTTP/1.1 503 "), "and so do new ones, at once");
+	ok(begins(stub_heard(later), "HTTP/1.1 503 "), "with all slots, new ones get it at once");
 	close(stub_connect(STUB_HTTP));
 	raw = stub_connect(STUB_RAW);
 	stub_turns(3);
@@ -939,8 +968,10 @@ int main(void)
 	closes_through_a_full_backlog();
 	answers_502_for_what_was_taken();
 	published_answers_still_count();
-	moves_a_body_that_has_begun(DISPATCH_FIXED);
-	moves_a_body_that_has_begun(DISPATCH_ROUND);
+	moves_a_body_that_has_begun(DISPATCH_FIXED, false);
+	moves_a_body_that_has_begun(DISPATCH_ROUND, false);
+	moves_a_body_that_has_begun(DISPATCH_FIXED, true);
+	waits_with_the_rest_of_a_body();
 	forgets_requests_nobody_waits_for();
 	answers_503_when_nobody_comes();
 	keeps_raw_connections();

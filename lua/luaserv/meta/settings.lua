@@ -63,7 +63,7 @@
 ---@field access_log_format? "combined"|"json" Format of the access log: combined or json. Default: combined.
 ---@field send_yield? boolean send waits in its coroutine while the connection's socket_buffer_size is used up; off: it returns an error. Default: true.
 ---@field send_timeout? number|string How long a waiting send may wait; 0: without limit. Default: 60s.
----@field ring_size? integer|string Shared memory of one direction between one reactor and one worker; a power of two. Default: 256k.
+---@field ring_size? integer|string Shared memory of one direction between one reactor and one worker; a power of two. Default: 512k.
 ---@field link_backlog_size? integer|string Bytes that may wait in memory behind a full ring before connections are closed. Default: 64m.
 ---@field worker_error_policy? "keep"|"close" What becomes of the raw TCP connections of a worker that died: keep them for its successor, or close them. Default: keep.
 ---@field worker_max_deaths? integer So many deaths of a worker within a second of its start, in a row, mark its slot failed. Default: 5.
