@@ -311,6 +311,15 @@ bool chain_file(const struct chain *c, int *fd, uint64_t *off, uint64_t *len)
 	return true;
 }
 
+uint64_t chain_memory(const struct chain *c)
+{
+	uint64_t bytes = 0;
+
+	for (const struct chain_segment *s = c->first; s; s = s->next)
+		bytes += s->kind == SEGMENT_FILE ? 0 : s->len;
+	return bytes;
+}
+
 static void advance(struct chain_segment *s, uint64_t n)
 {
 	s->len -= n;

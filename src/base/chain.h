@@ -57,6 +57,9 @@ int chain_iov(const struct chain *c, struct iovec *iov, int max);
 /* If a file segment is first: true, with its descriptor, offset and rest. */
 bool chain_file(const struct chain *c, int *fd, uint64_t *off, uint64_t *len);
 
+/* How many of the bytes stand in memory: all but those of files. */
+uint64_t chain_memory(const struct chain *c);
+
 /* Drops the first `n` bytes, which have left. */
 void chain_consume(struct chain *c, uint64_t n);
 

@@ -38,7 +38,7 @@ static void check_budget(struct conn *c, const struct uplink_gen *gen)
 
 	if (c->worker == gen)
 		limit += limit + gen->line->piece_max;
-	if (c->pc.out.bytes > limit)
+	if (c->pc.out.bytes > limit && chain_memory(&c->pc.out) > limit)
 		cut_hoarder(c);
 }
 

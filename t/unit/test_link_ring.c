@@ -169,6 +169,7 @@ static void keeps_order(void)
 			sound &= drain(&w.up) == 0;
 		}
 	}
+	settle();
 	sound &= w.up.n_seen == 1000;
 	for (unsigned i = 0; i < 1000 && sound; i++)
 		sound &= w.up.seen[i].f.conn == i && w.up.seen[i].hash == hash_of(bytes(i % 700));
@@ -318,7 +319,7 @@ static void takes_all_pieces_or_none(void)
 	close_wire();
 }
 
-static unsigned allocs_left = UINT32_MAX;
+static _Thread_local unsigned allocs_left = UINT32_MAX;
 
 static void *scarce_alloc(size_t size)
 {

@@ -682,6 +682,42 @@ static void acknowledges_output(void)
 	stub_end();
 }
 
+/* The bytes of a file wait on the disk: however many, they are no reason to cut its reader off. */
+static void sends_bytes_behind_a_large_file(void)
+{
+	struct { struct frame_file file; char path[64]; } payload = { .path = "/tmp/test_uplink.XXXXXX" };
+	int made = mkstemp(payload.path);
+	uint64_t heard = 0;
+
+	if (ftruncate(made, 10 << 20) < 0)
+		abort();
+	stub_begin(DISPATCH_FIXED);
+
+	struct stub_worker *w = stub_start(0);
+	int fd = stub_connect(STUB_RAW);
+
+	stub_settle(w, NULL);
+
+	struct frame open = *stub_last(w, FRAME_OPEN);
+
+	stub_up(w, FRAME_SEND_FILE, &open, str_make(&payload, sizeof payload.file + strlen(payload.path)));
+	stub_up(w, FRAME_SEND, &open, LS_STR("behind it"));
+	for (int i = 0; i < 2000 && heard < (10 << 20) + 9 && reactor_connections(stub_reactor); i++) {
+		char some[262144];
+		ssize_t n;
+
+		stub_settle(w, NULL);
+		while ((n = recv(fd, some, sizeof some, 0)) > 0)
+			heard += (uint64_t)n;
+	}
+	ok(heard == (10 << 20) + 9, "a file larger than any buffer, and bytes behind it (%llu)", (unsigned long long)heard);
+	unlink(payload.path);
+	close(made);
+	close(fd);
+	stub_gone(w);
+	stub_end();
+}
+
 /* ---- workers gone mad ---------------------------------------------------------------------------------------------------------------- */
 
 static void puts_down_who_breaks_the_rules(void)
@@ -983,6 +1019,7 @@ int main(void)
 	drains();
 	pauses_and_resumes();
 	acknowledges_output();
+	sends_bytes_behind_a_large_file();
 	puts_down_who_breaks_the_rules();
 	ignores_foreign_streams();
 	base_mode_sleeps_over_nothing();
