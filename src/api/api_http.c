@@ -4,7 +4,7 @@
 #include "base/mem.h"
 #include "lua/bind.h"
 #include "worker/codes.h"
-#include "worker/core.h"
+#include "worker/runtime.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -294,9 +294,12 @@ static int push_server(lua_State *L, void *object)
 {
 	struct request *r = object;
 	static const struct bind_field fields[] = {
-		{ "request_method", push_method },	 { "request_uri", push_target },
-		{ "path_info", push_path },		 { "query_string", push_query_string },
-		{ "request_time_float", push_request_time }, { "remote_addr", push_remote_addr },
+		{ "request_method", push_method },
+		{ "request_uri", push_target },
+		{ "path_info", push_path },
+		{ "query_string", push_query_string },
+		{ "request_time_float", push_request_time },
+		{ "remote_addr", push_remote_addr },
 		{ "remote_port", push_remote_port },
 	};
 
@@ -483,8 +486,9 @@ static int res_status(lua_State *L)
 	if (code == -EALREADY)
 		refuse_late(L, "status");
 	if (code < 0)
-		state_error(L, "res:status: %.14g is not a status of a response (200 to 599), or its reason has a line end",
-			    status);
+		state_error(
+			L, "res:status: %.14g is not a status of a response (200 to 599), or its reason has a line end",
+			status);
 	lua_settop(L, 1);
 	return 1;
 }
@@ -549,8 +553,8 @@ static int res_cookie(lua_State *L)
 		const char *key;
 		const char *name;
 	} attributes[] = {
-		{ "path", "; Path" },	    { "domain", "; Domain" },	{ "max_age", "; Max-Age" },
-		{ "expires", "; Expires" }, { "same_site", "; SameSite" }, { "secure", "; Secure" },
+		{ "path", "; Path" },          { "domain", "; Domain" },      { "max_age", "; Max-Age" },
+		{ "expires", "; Expires" },    { "same_site", "; SameSite" }, { "secure", "; Secure" },
 		{ "http_only", "; HttpOnly" },
 	};
 	struct request *r = check_open(L, "cookie");
@@ -662,8 +666,10 @@ static const struct bind_row res_methods[] = {
 	  "sendfile(path, offset = 0, length = 0) -> true | nil, message, code: the body from a file; 0: to its end." },
 	{ "redirect", res_redirect, "si?", LUA_ROLE_WORKER, "redirect(url, code = 302) -> true" },
 	{ "json", res_json, "a", LUA_ROLE_WORKER, "json(value) -> true | nil, message, code" },
-	{ "is_writable", res_is_writable, "", LUA_ROLE_WORKER, "is_writable() -> boolean: an answer can still be sent." },
-	{ "detach", res_detach, "", LUA_ROLE_WORKER, "detach() -> res: the handler's end does not finish the response." },
+	{ "is_writable", res_is_writable, "", LUA_ROLE_WORKER,
+	  "is_writable() -> boolean: an answer can still be sent." },
+	{ "detach", res_detach, "", LUA_ROLE_WORKER,
+	  "detach() -> res: the handler's end does not finish the response." },
 	{ NULL, NULL, NULL, 0, NULL },
 };
 

@@ -3,7 +3,7 @@
 #include "lua/app.h"
 #include "lua/bind.h"
 #include "worker/codes.h"
-#include "worker/core.h"
+#include "worker/runtime.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -24,7 +24,8 @@ static struct str value_text(lua_State *L, int idx, const char *name)
 		return str_from(lua_toboolean(L, idx) ? "true" : "false");
 	case LUA_TNUMBER:
 	case LUA_TSTRING:
-		lua_pushvalue(L, idx); /* a number is turned into text in place, which a key of lua_next() must not be */
+		lua_pushvalue(L,
+		              idx); /* a number is turned into text in place, which a key of lua_next() must not be */
 		break;
 	case LUA_TTABLE:
 		luaL_buffinit(L, &list);
@@ -33,14 +34,15 @@ static struct str value_text(lua_State *L, int idx, const char *name)
 				luaL_addchar(&list, ',');
 			lua_rawgeti(L, idx, i);
 			if (!lua_isstring(L, -1))
-				state_error(L, "%s: item %d of the list is a %s, not a string", name, i, luaL_typename(L, -1));
+				state_error(L, "%s: item %d of the list is a %s, not a string", name, i,
+				            luaL_typename(L, -1));
 			luaL_addvalue(&list);
 		}
 		luaL_pushresult(&list);
 		break;
 	default:
 		state_error(L, "%s is a %s; a setting is a boolean, a number, a string or a list of strings", name,
-			    luaL_typename(L, idx));
+		            luaL_typename(L, idx));
 	}
 	text.p = lua_tolstring(L, -1, &text.len);
 	return text;
@@ -138,7 +140,8 @@ static void note_events(struct app *app)
 	for (unsigned i = 0; i < app->settings.n_ports; i++) {
 		app->settings.ports[i].events = 0;
 		for (int event = 0; event < EVENTS; event++)
-			if (settings_event_is_port(event) && app_handler(app, i, (enum settings_event)event) != LUA_NOREF)
+			if (settings_event_is_port(event) &&
+			    app_handler(app, i, (enum settings_event)event) != LUA_NOREF)
 				app->settings.ports[i].events |= 1ULL << event;
 	}
 }
@@ -197,7 +200,8 @@ static int port_on(lua_State *L)
 
 	refuse_when_started(L, app, "port:on");
 	if (!settings_event_is_port(event))
-		state_error(L, "\"%s\" is an event of the server, not of a port; use server:on", settings_event_name(event));
+		state_error(L, "\"%s\" is an event of the server, not of a port; use server:on",
+		            settings_event_name(event));
 	store_handler(L, 3, &(*port_table(app, port->index))[event]);
 	lua_settop(L, 1);
 	return 1;
@@ -298,7 +302,7 @@ static int server_exists(lua_State *L)
 static int signal_master(lua_State *L, int sig)
 {
 	/* Our master is alive as long as we are: its end ends us, so its number is nobody else's. */
-	if (kill(worker_current()->o.master_pid, sig) < 0)
+	if (kill(worker_current()->o.master_pid, sig) < 0) /* lint: the number is our living master's */
 		return bind_fail(L, CODE_WRONG_OPERATION, "the master cannot be signalled: %s", strerror(errno));
 	lua_pushboolean(L, 1);
 	return 1;
@@ -337,6 +341,21 @@ static void set_setting(lua_State *L, const struct settings *s)
 	bind_set_constant(L, &server_kind, "setting");
 }
 
+/* server:after, tick and clear are luaserv's own functions, called with a colon. */
+static void set_time_functions(lua_State *L)
+{
+	static const char chunk[] = "local f = require('luaserv.core.time')[...] return function(_, ...) return f(...) end";
+	static const char *const names[] = { "after", "tick", "clear" };
+
+	for (unsigned i = 0; i < LS_COUNT(names); i++) {
+		if (luaL_loadbuffer(L, chunk, sizeof chunk - 1, "=luaserv") != 0)
+			lua_error(L);
+		lua_pushstring(L, names[i]);
+		lua_call(L, 1, 1);
+		bind_set_constant(L, &server_kind, names[i]);
+	}
+}
+
 /* Fields that stay as they are while the process lives. */
 static void set_constants(lua_State *L, const struct app *app)
 {
@@ -346,6 +365,7 @@ static void set_constants(lua_State *L, const struct app *app)
 	lua_pushstring(L, app->settings.ports[0].host);
 	bind_set_constant(L, &server_kind, "host");
 	set_number(L, "port", first->number);
+	set_time_functions(L);
 	if (!w)
 		return;
 	set_number(L, "worker_id", w->o.slot);
@@ -358,9 +378,9 @@ static void set_constants(lua_State *L, const struct app *app)
 /* server.ports, server.mode: known when the script has said all. */
 static void set_declared(lua_State *L, struct app *app)
 {
-	static const char *const modes[] = { "process", "base", "single" };
+	char mode[32];
 
-	lua_pushstring(L, modes[app->settings.mode]);
+	lua_pushstring(L, settings_text(&app->settings, NULL, settings_find("mode"), mode, sizeof mode));
 	bind_set_constant(L, &server_kind, "mode");
 	lua_createtable(L, (int)app->settings.n_ports, 0);
 	for (unsigned i = 0; i < app->settings.n_ports; i++) {
@@ -391,9 +411,11 @@ static const struct bind_row server_methods[] = {
 	  "send(fd, data) -> true | nil, message, code: waits while the connection's budget is used up." },
 	{ "close", server_close, "ib?", LUA_ROLE_WORKER,
 	  "close(fd, reset) -> true | nil, message, code: what is queued leaves first, unless reset." },
-	{ "exists", server_exists, "i", LUA_ROLE_WORKER, "exists(fd) -> boolean: this worker knows it and it is open." },
+	{ "exists", server_exists, "i", LUA_ROLE_WORKER,
+	  "exists(fd) -> boolean: this worker knows it and it is open." },
 	{ "reload", server_reload, "", LUA_ROLE_WORKER, "reload() -> true | nil, message, code: as `luaserv reload`." },
-	{ "shutdown", server_shutdown, "", LUA_ROLE_WORKER, "shutdown() -> true | nil, message, code: as `luaserv stop`." },
+	{ "shutdown", server_shutdown, "", LUA_ROLE_WORKER,
+	  "shutdown() -> true | nil, message, code: as `luaserv stop`." },
 	{ NULL, NULL, NULL, 0, NULL },
 };
 

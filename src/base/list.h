@@ -9,7 +9,7 @@ struct list {
 	struct list *prev;
 };
 
-#define LS_CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
+#define LS_CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 #define LS_LIST_EACH(it, head) for (struct list *it = (head)->next; it != (head); it = it->next)
 

@@ -19,8 +19,8 @@ struct board_reactor {
 	board_word requests;
 	board_word bytes_in;
 	board_word bytes_out;
-	board_word refused;  /* over max_connection */
-	board_word bad;      /* requests answered 4xx by the reactor itself */
+	board_word refused; /* over max_connection */
+	board_word bad;     /* requests answered 4xx by the reactor itself */
 	board_word turns;
 };
 
@@ -33,11 +33,11 @@ struct board_worker {
 	board_word state;                    /* enum board_state */
 	board_word requests;                 /* requests and messages begun */
 	board_word in_flight;
-	board_word sessions;                 /* raw connections known */
+	board_word sessions; /* raw connections known */
 	board_word coroutines;
 	board_word lua_bytes;
-	board_word errors;                   /* handlers that raised */
-	struct board_reactor reactor;        /* base mode: the embedded reactor's */
+	board_word errors;            /* handlers that raised */
+	struct board_reactor reactor; /* base mode: the embedded reactor's */
 };
 
 static inline void board_set(board_word *w, uint64_t v)

@@ -45,7 +45,7 @@ int chan_create(unsigned reactors, uint32_t ring_size, struct chan_fds *out, str
 
 		chan_fds_close(&fds);
 		return err_set(err, code, "the shared memory of a worker (%u rings of %u bytes) cannot be made: %s",
-			       2 * reactors, ring_size, strerror(-code));
+		               2 * reactors, ring_size, strerror(-code));
 	}
 	*out = fds;
 	return 0;
@@ -85,9 +85,12 @@ static int map_own(int fd, size_t size, struct shm *out, struct err *err)
 	return 0;
 }
 
-static void chan_init(struct chan *c, const struct chan_fds *fds, unsigned reactors, uint32_t ring_size, bool worker_side)
+static void chan_init(struct chan *c, const struct chan_fds *fds, unsigned reactors, uint32_t ring_size,
+                      bool worker_side)
 {
-	*c = (struct chan){ .reactors = reactors, .ring_size = ring_size, .worker_side = worker_side, .bell = fds->bell };
+	*c = (struct chan){
+		.reactors = reactors, .ring_size = ring_size, .worker_side = worker_side, .bell = fds->bell
+	};
 }
 
 int chan_open_master(struct chan *c, const struct chan_fds *fds, unsigned reactors, uint32_t ring_size, struct err *err)

@@ -40,11 +40,13 @@ int chan_create(unsigned reactors, uint32_t ring_size, struct chan_fds *out, str
 void chan_fds_close(struct chan_fds *fds);
 
 /* Maps the master's side: down writable (and sealed from then on); up must wait for chan_map_up(). */
-int chan_open_master(struct chan *c, const struct chan_fds *fds, unsigned reactors, uint32_t ring_size, struct err *err);
+int chan_open_master(struct chan *c, const struct chan_fds *fds, unsigned reactors, uint32_t ring_size,
+                     struct err *err);
 /* After the worker said READY: maps up read-only.  -EPERM if the worker did not seal it. */
 int chan_map_up(struct chan *c, const struct chan_fds *fds, struct err *err);
 /* Maps the worker's side: up writable (and sealed from then on), down read-only. */
-int chan_open_worker(struct chan *c, const struct chan_fds *fds, unsigned reactors, uint32_t ring_size, struct err *err);
+int chan_open_worker(struct chan *c, const struct chan_fds *fds, unsigned reactors, uint32_t ring_size,
+                     struct err *err);
 /* For the manager, which only reads the board: maps up read-only. */
 int chan_open_board(struct chan *c, int up_fd, struct err *err);
 void chan_close(struct chan *c);

@@ -22,12 +22,12 @@ struct frame {
 };
 
 enum frame_flags {
-	FRAME_MORE = 1,     /* a further piece of the same frame follows directly on this link */
-	FRAME_END = 2,      /* the last of its stream in this direction */
-	FRAME_ADOPTED = 4,  /* OPEN: the connection existed before this worker process did */
-	FRAME_RESET = 8,    /* CLOSE: drop what is queued */
-	FRAME_NOTIFY = 16,  /* CLOSED: the app's close event is wanted */
-	FRAME_REST = 32,    /* not the first piece of its frame */
+	FRAME_MORE = 1,    /* a further piece of the same frame follows directly on this link */
+	FRAME_END = 2,     /* the last of its stream in this direction */
+	FRAME_ADOPTED = 4, /* OPEN: the connection existed before this worker process did */
+	FRAME_RESET = 8,   /* CLOSE: drop what is queued */
+	FRAME_NOTIFY = 16, /* CLOSED: the app's close event is wanted */
+	FRAME_REST = 32,   /* not the first piece of its frame */
 };
 
 enum frame_dir { FRAME_DOWN = 1, FRAME_UP = 2 }; /* reactor -> worker, worker -> reactor */

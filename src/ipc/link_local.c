@@ -9,7 +9,13 @@
 
 /* A queue is a list of chunks; each frame lies whole in one chunk, header first, aligned to the header. */
 
-enum { CHUNK_SIZE = 128 * 1024 - 64, SPARES_MAX = 4, DRAIN_FRAMES = 1024, DRAIN_BYTES = 4 << 20, PIECE_MAX = 120 * 1024 };
+enum {
+	CHUNK_SIZE = 128 * 1024 - 64,
+	SPARES_MAX = 4,
+	DRAIN_FRAMES = 1024,
+	DRAIN_BYTES = 4 << 20,
+	PIECE_MAX = 120 * 1024
+};
 
 struct chunk {
 	struct list link;
@@ -21,7 +27,7 @@ struct chunk {
 
 struct queue {
 	struct list chunks;
-	struct list spares;  /* emptied chunks of the usual size */
+	struct list spares; /* emptied chunks of the usual size */
 	unsigned n_spares;
 	uint64_t bytes;
 };
@@ -30,7 +36,7 @@ struct link_local {
 	struct link base;
 	struct link_local *peer; /* NULL: closed */
 	struct queue in;         /* the peer appends, this end drains */
-	bool last;               /* its owner's hook runs after the peer's, so it answers for both before the loop sleeps */
+	bool last; /* its owner's hook runs after the peer's, so it answers for both before the loop sleeps */
 	struct link_local_opts o;
 };
 

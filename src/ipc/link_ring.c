@@ -22,11 +22,11 @@ struct link_ring {
 	struct link_ring_opts o;
 	struct ring_tx tx;
 	struct ring_rx rx;
-	struct list backlog;     /* struct waiting */
+	struct list backlog; /* struct waiting */
 	uint64_t backlog_bytes;
-	struct buf *whole;       /* pieces of a frame that must be whole */
+	struct buf *whole; /* pieces of a frame that must be whole */
 	struct frame whole_head;
-	bool peer_wants;         /* the producer on the other side waits for space */
+	bool peer_wants; /* the producer on the other side waits for space */
 };
 
 static struct link_ring *self(const struct link *l)
@@ -309,7 +309,7 @@ uint64_t link_ring_taken(const struct link *base)
 }
 
 void link_ring_each_untaken(struct link *base, bool (*fn)(void *ctx, const struct frame *f, struct str payload),
-			    void *ctx)
+                            void *ctx)
 {
 	struct link_ring *l = self(base);
 	struct frame f;
@@ -329,7 +329,7 @@ void link_ring_each_untaken(struct link *base, bool (*fn)(void *ctx, const struc
 			return;
 		own.tail = own.next;
 	}
-	LS_LIST_EACH(it, &l->backlog) {
+	LS_LIST_EACH (it, &l->backlog) {
 		struct waiting *w = LS_CONTAINER_OF(it, struct waiting, link);
 
 		if (!fn(ctx, &w->f, str_make(w->payload, w->f.len)))

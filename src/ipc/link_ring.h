@@ -7,12 +7,12 @@
 struct link_ring_opts {
 	struct ring_tx tx;
 	struct ring_rx rx;
-	int peer_bell;                         /* borrowed */
+	int peer_bell; /* borrowed */
 	const _Atomic uint32_t *peer_asleep;
-	enum frame_dir receives;               /* FRAME_DOWN at the worker, FRAME_UP at the reactor */
-	uint64_t backlog_max;                  /* bytes that may wait behind a full ring */
-	uint64_t whole_max;                    /* longest joined frame; longer: -EBADMSG */
-	unsigned drain_frames;                 /* budget of one drain, frames and bytes; 0: 256 and 1 MiB */
+	enum frame_dir receives; /* FRAME_DOWN at the worker, FRAME_UP at the reactor */
+	uint64_t backlog_max;    /* bytes that may wait behind a full ring */
+	uint64_t whole_max;      /* longest joined frame; longer: -EBADMSG */
+	unsigned drain_frames;   /* budget of one drain, frames and bytes; 0: 256 and 1 MiB */
 	uint64_t drain_bytes;
 };
 
@@ -24,6 +24,6 @@ uint64_t link_ring_position(const struct link *l);
 /* After the peer died: frames that it never took (at or behind its last tail), in order, then those of the backlog.
  * Stops early when fn returns false. */
 void link_ring_each_untaken(struct link *l, bool (*fn)(void *ctx, const struct frame *f, struct str payload),
-			    void *ctx);
+                            void *ctx);
 /* The peer's tail, bounded to what was written: a REQUEST at a lower position has been taken. */
 uint64_t link_ring_taken(const struct link *l);

@@ -33,10 +33,10 @@ struct ring_tx {
 	struct ring_head *own;
 	const struct ring_tail *peer;
 	uint8_t *data;
-	uint32_t cap;        /* power of two */
-	uint64_t head;       /* written, not yet published */
-	uint64_t tail_seen;  /* last `tail` we read; spares a cache miss */
-	uint64_t batch;      /* bytes of the last publication, until something is put; then 0 */
+	uint32_t cap;       /* power of two */
+	uint64_t head;      /* written, not yet published */
+	uint64_t tail_seen; /* last `tail` we read; spares a cache miss */
+	uint64_t batch;     /* bytes of the last publication, until something is put; then 0 */
 };
 
 struct ring_rx {
@@ -44,8 +44,8 @@ struct ring_rx {
 	const struct ring_head *peer;
 	const uint8_t *data;
 	uint32_t cap;
-	uint64_t tail;       /* released up to here */
-	uint64_t next;       /* end of the frame on loan */
+	uint64_t tail; /* released up to here */
+	uint64_t next; /* end of the frame on loan */
 };
 
 /* The longest payload of one frame: with a pad before it that is nearly as long, it still fits. */

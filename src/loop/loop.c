@@ -33,7 +33,7 @@ static bool run_hooks(struct loop *l)
 {
 	bool more = false;
 
-	LS_LIST_EACH_SAFE(it, after, &l->hooks) {
+	LS_LIST_EACH_SAFE (it, after, &l->hooks) {
 		struct loop_hook *hook = LS_CONTAINER_OF(it, struct loop_hook, link);
 
 		if (hook->before_sleep && hook->before_sleep(hook->ctx))
@@ -63,7 +63,7 @@ static void after_wake(uv_check_t *check)
 {
 	struct loop *l = check->data;
 
-	LS_LIST_EACH_SAFE(it, after, &l->hooks) {
+	LS_LIST_EACH_SAFE (it, after, &l->hooks) {
 		struct loop_hook *hook = LS_CONTAINER_OF(it, struct loop_hook, link);
 
 		if (hook->after_wake)

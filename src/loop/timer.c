@@ -81,7 +81,7 @@ static void open_slot(struct timer_wheel *w, unsigned level, struct list *due)
 	if (!(w->used[level] & 1ULL << slot))
 		return;
 	w->used[level] &= ~(1ULL << slot);
-	LS_LIST_EACH_SAFE(it, after, timers) {
+	LS_LIST_EACH_SAFE (it, after, timers) {
 		struct timer *t = LS_CONTAINER_OF(it, struct timer, link);
 
 		list_del(it);

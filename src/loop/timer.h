@@ -20,7 +20,7 @@ struct timer {
 enum { TIMER_LEVELS = 8, TIMER_SLOTS = 64 };
 
 struct timer_wheel {
-	uint64_t now; /* everything due until now has fired */
+	uint64_t now;                /* everything due until now has fired */
 	uint64_t used[TIMER_LEVELS]; /* bit i: slot i holds timers */
 	struct list slots[TIMER_LEVELS][TIMER_SLOTS];
 };

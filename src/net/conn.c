@@ -54,8 +54,7 @@ static void follow_phase(struct conn *c, bool input)
 {
 	if (c->write_blocked || c->state != CONN_OPEN)
 		return;
-	if (c->pc.phase == c->timed_phase && !(input && c->pc.phase != PHASE_HEAD) &&
-	    !(input && c->pc.proto->stateful))
+	if (c->pc.phase == c->timed_phase && !(input && c->pc.phase != PHASE_HEAD) && !(input && c->pc.proto->stateful))
 		return;
 	c->timed_phase = c->pc.phase;
 	set_deadline(c, phase_limit(c));
@@ -112,7 +111,8 @@ static void stop_reading(struct conn *c)
 static void keep_rest(struct conn *c, struct str rest)
 {
 	/* A protocol bounds what it leaves uneaten by its message limit, an eaten-nothing stall by one read. */
-	size_t limit = (size_t)c->pc.port->package_max_length + c->pc.port->http_max_header_size + 2 * c->owner->read_cap;
+	size_t limit =
+		(size_t)c->pc.port->package_max_length + c->pc.port->http_max_header_size + 2 * c->owner->read_cap;
 
 	if (rest.len == 0)
 		return;
@@ -287,7 +287,7 @@ static ssize_t write_some(struct conn *c, uint64_t *asked)
 		*asked += iov[i].iov_len;
 
 	ssize_t n = msg.msg_iovlen == 1 ? send(c->watch.fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL)
-					: sendmsg(c->watch.fd, &msg, MSG_NOSIGNAL);
+	                                : sendmsg(c->watch.fd, &msg, MSG_NOSIGNAL);
 
 	return n >= 0 ? n : -errno;
 }
@@ -315,7 +315,7 @@ static void begin_close(struct conn *c)
 	/* Where the peer may have sent what we did not read, closing at once would reset the connection and eat our
 	 * answer. */
 	bool linger = !c->peer_done && (c->pc.aborted || c->in || c->pc.close_reason == CLOSE_BY_APP) &&
-		      c->pc.port->linger_time > 0;
+	              c->pc.port->linger_time > 0;
 
 	c->owner->on_end(c, who_closes(c));
 	if (!linger || shutdown(c->watch.fd, SHUT_WR) < 0) {
@@ -393,8 +393,8 @@ static void on_event(struct watch *w, int events)
 
 /* ---- life ------------------------------------------------------------------------------------------------------------- */
 
-int conn_open(struct conn *c, struct conn_owner *owner, int fd, const struct settings *settings, const struct port *port,
-	      const struct sock_peer *peer, const struct sink *sink)
+int conn_open(struct conn *c, struct conn_owner *owner, int fd, const struct settings *settings,
+              const struct port *port, const struct sock_peer *peer, const struct sink *sink)
 {
 	int r = watch_open(&c->watch, owner->loop, fd, on_event);
 

@@ -17,9 +17,9 @@ struct conn;
 /* Whoever owns connections: the reactor. */
 struct conn_owner {
 	struct loop *loop;
-	struct list dirty;  /* struct conn.dirty: output to be written before the loop sleeps */
+	struct list dirty;     /* struct conn.dirty: output to be written before the loop sleeps */
 	struct list lingering; /* struct conn.stalled: those in CONN_LINGER, which have no id any more */
-	char *read_buf;     /* of read_cap bytes, lent to one read at a time */
+	char *read_buf;        /* of read_cap bytes, lent to one read at a time */
 	size_t read_cap;
 	struct board_reactor *board;
 	/* False: the worker side has no room (or there is no worker); reading stops until conn_resume(). */
@@ -39,29 +39,29 @@ struct conn {
 	struct watch watch;
 	struct timer timer;
 	struct conn_owner *owner;
-	struct buf *in;         /* what the protocol has not eaten; NULL: nothing */
+	struct buf *in; /* what the protocol has not eaten; NULL: nothing */
 	struct list dirty;
-	struct list stalled;    /* on the owner's list while may_read() says no, or on its `lingering` */
-	void *worker;           /* the owner's: whom the worker side of a stateful connection is with */
+	struct list stalled; /* on the owner's list while may_read() says no, or on its `lingering` */
+	void *worker;        /* the owner's: whom the worker side of a stateful connection is with */
 	uint64_t bytes_in;
 	uint64_t bytes_out;
-	uint64_t taken;         /* bytes the worker gave us for stream 0, for ACK */
+	uint64_t taken; /* bytes the worker gave us for stream 0, for ACK */
 	uint64_t acked;
-	uint64_t deadline;      /* monotonic; 0: none.  The timer may stand earlier and is then set again. */
-	uint32_t opened;        /* the owner's: how often OPEN has been sent */
-	uint8_t state;          /* enum conn_state */
-	uint8_t timed_phase;    /* phase the deadline belongs to */
-	bool peer_done;         /* end of file was read */
-	bool eof_told;          /* and a stateful protocol knows it */
-	bool app_paused;        /* the worker asked not to read */
-	bool write_blocked;     /* the socket takes no more for now */
-	bool feeding;           /* conn_feed() is on the stack */
+	uint64_t deadline;   /* monotonic; 0: none.  The timer may stand earlier and is then set again. */
+	uint32_t opened;     /* the owner's: how often OPEN has been sent */
+	uint8_t state;       /* enum conn_state */
+	uint8_t timed_phase; /* phase the deadline belongs to */
+	bool peer_done;      /* end of file was read */
+	bool eof_told;       /* and a stateful protocol knows it */
+	bool app_paused;     /* the worker asked not to read */
+	bool write_blocked;  /* the socket takes no more for now */
+	bool feeding;        /* conn_feed() is on the stack */
 };
 
 /* Takes the socket; on failure it stays the caller's.  `c` is zeroed memory of the owner, which calls conn_start() once
  * the connection has its id. */
-int conn_open(struct conn *c, struct conn_owner *owner, int fd, const struct settings *settings, const struct port *port,
-	      const struct sock_peer *peer, const struct sink *sink);
+int conn_open(struct conn *c, struct conn_owner *owner, int fd, const struct settings *settings,
+              const struct port *port, const struct sock_peer *peer, const struct sink *sink);
 /* Begins to read. */
 void conn_start(struct conn *c);
 /* Output was added or close_when_sent set: it will be written before the loop sleeps. */

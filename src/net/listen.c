@@ -2,13 +2,13 @@
 
 #include "base/mem.h"
 #include "loop/timer.h"
+#include "sys/fd.h"
 #include "sys/sock.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* So many connections are taken per readiness event, so that those already here get their turn. */
 enum { ACCEPT_BUDGET = 64, PAUSE_MS = 100 };
@@ -27,7 +27,7 @@ static void refuse(struct listener *l, int fd)
 	if (l->o.port->protocol == PROTOCOL_HTTP)
 		/* Whether it arrives does not matter: the connection is closed anyway. */
 		(void)!send(fd, refusal_http, sizeof refusal_http - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-	close(fd);
+	fd_close(&fd);
 	if (l->o.on_refused)
 		l->o.on_refused(l->o.ctx);
 }
@@ -39,7 +39,7 @@ static void shed(struct listener *l)
 	struct sock_peer peer;
 
 	if (l->spare >= 0) {
-		close(l->spare);
+		fd_close(&l->spare);
 
 		int fd = sock_accept(l->watch.fd, &peer);
 
@@ -113,7 +113,6 @@ void listener_close(struct listener *l)
 	if (!l)
 		return;
 	timer_del(l->o.loop, &l->pause);
-	if (l->spare >= 0)
-		close(l->spare);
+	fd_close(&l->spare);
 	watch_close(&l->watch, on_closed);
 }

@@ -25,19 +25,19 @@ struct http_field {
 
 enum http_head_flags {
 	HTTP_KEEP_ALIVE = 1,
-	HTTP_CHUNKED = 2,      /* request body length unknown */
-	HTTP_HAS_LENGTH = 4,   /* content_length is from the message */
+	HTTP_CHUNKED = 2,    /* request body length unknown */
+	HTTP_HAS_LENGTH = 4, /* content_length is from the message */
 	HTTP_UPGRADE = 8,
 	HTTP_EXPECT_CONTINUE = 16,
 };
 
 struct http_head {
-	uint32_t size;          /* of the whole image */
+	uint32_t size; /* of the whole image */
 	uint16_t n_fields;
-	uint16_t status;        /* responses */
-	uint8_t method;         /* requests: enum http_method */
-	uint8_t version_minor;  /* HTTP/1.x */
-	uint16_t flags;         /* enum http_head_flags */
+	uint16_t status;       /* responses */
+	uint8_t method;        /* requests: enum http_method */
+	uint8_t version_minor; /* HTTP/1.x */
+	uint16_t flags;        /* enum http_head_flags */
 	uint32_t unused;
 	uint64_t content_length; /* requests with HTTP_HAS_LENGTH */
 	uint64_t received_us;    /* requests: wall clock at the head's end */

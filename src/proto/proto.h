@@ -44,34 +44,34 @@ struct proto_conn {
 	const struct port *port;
 	const struct sink *sink;
 	conn_id id;
-	void *state;           /* the protocol's, NULL when idle */
-	struct chain out;      /* bytes to the peer */
-	struct list streams;   /* struct stream.on_conn: requests under way, oldest first */
+	void *state;         /* the protocol's, NULL when idle */
+	struct chain out;    /* bytes to the peer */
+	struct list streams; /* struct stream.on_conn: requests under way, oldest first */
 	struct sock_peer peer;
-	uint8_t phase;         /* enum proto_phase */
-	bool close_when_sent;  /* close (lingering) once `out` has left */
-	bool paused;           /* the protocol wants no input now; output() clears it when a stream ends */
-	bool draining;         /* the server stops: answer Connection: close, take no further request after this one */
-	bool lend;             /* output() may append its payload to `out` as lent: the caller writes or keeps it at once */
-	bool aborted;          /* the peer broke the rules: what is unread is thrown away */
+	uint8_t phase;        /* enum proto_phase */
+	bool close_when_sent; /* close (lingering) once `out` has left */
+	bool paused;          /* the protocol wants no input now; output() clears it when a stream ends */
+	bool draining;        /* the server stops: answer Connection: close, take no further request after this one */
+	bool lend;    /* output() may append its payload to `out` as lent: the caller writes or keeps it at once */
+	bool aborted; /* the peer broke the rules: what is unread is thrown away */
 	uint16_t close_reason; /* enum close_reason, set with close_when_sent */
 	uint32_t next_stream;
-	uint32_t requests;     /* on this connection so far */
-	uint64_t now_ms;       /* monotonic, set by the caller before each call */
+	uint32_t requests; /* on this connection so far */
+	uint64_t now_ms;   /* monotonic, set by the caller before each call */
 };
 
 /* Why a connection or a stream ended; told to the app and the log by name. */
 enum close_reason {
 	CLOSE_NORMAL,
-	CLOSE_BY_APP,        /* server:close */
-	CLOSE_PEER_RESET,    /* ECONNRESET and its like */
+	CLOSE_BY_APP,     /* server:close */
+	CLOSE_PEER_RESET, /* ECONNRESET and its like */
 	CLOSE_TIMEOUT_HEAD,
 	CLOSE_TIMEOUT_BODY,
 	CLOSE_TIMEOUT_IDLE,
 	CLOSE_TIMEOUT_SEND,
-	CLOSE_TOO_LARGE,     /* message over package_max_length */
-	CLOSE_MALFORMED,     /* the protocol's rules were broken */
-	CLOSE_BUFFER_FULL,   /* output over its hard limit */
+	CLOSE_TOO_LARGE,   /* message over package_max_length */
+	CLOSE_MALFORMED,   /* the protocol's rules were broken */
+	CLOSE_BUFFER_FULL, /* output over its hard limit */
 	CLOSE_WORKER_LOST,
 	CLOSE_SHUTDOWN,
 	CLOSE_REASONS,

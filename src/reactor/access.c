@@ -26,7 +26,7 @@ struct access_log {
 
 /* What a line needs of the request, kept until the answer is complete: texts behind each other. */
 struct record {
-	uint32_t request;  /* lengths */
+	uint32_t request; /* lengths */
 	uint32_t referer;
 	uint32_t agent;
 	char text[];
@@ -115,7 +115,8 @@ void access_log_begin(struct stream *s, const struct str *image_parts, int n)
 	r->request = (uint32_t)request;
 	r->referer = (uint32_t)referer.len;
 	r->agent = (uint32_t)agent.len;
-	snprintf(r->text, request + 1, "%.*s %.*s HTTP/1.%u", LS_STR_ARG(method), LS_STR_ARG(target), v.head->version_minor);
+	snprintf(r->text, request + 1, "%.*s %.*s HTTP/1.%u", LS_STR_ARG(method), LS_STR_ARG(target),
+	         v.head->version_minor);
 	memcpy(r->text + request, referer.p ? referer.p : "", referer.len);
 	memcpy(r->text + request + referer.len, agent.p ? agent.p : "", agent.len);
 	s->log = r;
@@ -132,7 +133,7 @@ static int format_combined(const struct record *r, const struct stream *s, const
 	str_escape(str_make(r->text + r->request, r->referer), referer, sizeof referer);
 	str_escape(str_make(r->text + r->request + r->referer, r->agent), agent, sizeof agent);
 	return snprintf(out, cap, "%s - - [%s] \"%s\" %u %llu \"%s\" \"%s\"\n", peer, when, request, s->status,
-			(unsigned long long)s->body_sent, r->referer ? referer : "-", r->agent ? agent : "-");
+	                (unsigned long long)s->body_sent, r->referer ? referer : "-", r->agent ? agent : "-");
 }
 
 static int format_json(const struct record *r, const struct stream *s, const char *peer, char *out, size_t cap)
@@ -144,10 +145,11 @@ static int format_json(const struct record *r, const struct stream *s, const cha
 	codec_json_string(str_make(r->text + r->request, r->referer), referer, sizeof referer);
 	codec_json_string(str_make(r->text + r->request + r->referer, r->agent), agent, sizeof agent);
 	return snprintf(out, cap,
-			"{\"time\":%.3f,\"remote_addr\":\"%s\",\"request\":%s,\"status\":%u,\"body_bytes\":%llu,"
-			"\"duration\":%.6f,\"referer\":%s,\"user_agent\":%s}\n",
-			(double)now / 1e6, peer, request, s->status, (unsigned long long)s->body_sent,
-			s->started_us && now > s->started_us ? (double)(now - s->started_us) / 1e6 : 0.0, referer, agent);
+	                "{\"time\":%.3f,\"remote_addr\":\"%s\",\"request\":%s,\"status\":%u,\"body_bytes\":%llu,"
+	                "\"duration\":%.6f,\"referer\":%s,\"user_agent\":%s}\n",
+	                (double)now / 1e6, peer, request, s->status, (unsigned long long)s->body_sent,
+	                s->started_us && now > s->started_us ? (double)(now - s->started_us) / 1e6 : 0.0, referer,
+	                agent);
 }
 
 void access_log_end(struct access_log *a, struct stream *s, const struct sock_peer *peer)

@@ -15,18 +15,18 @@ struct access_log;
 
 /* One worker process as this reactor knows it. */
 struct uplink_gen {
-	struct list link;     /* reactor.gens */
+	struct list link; /* reactor.gens */
 	struct reactor *reactor;
 	struct link *line;
 	const struct board_worker *board;
-	struct list streams;  /* struct stream.on_worker: requests it has not answered */
-	unsigned owed;        /* how many those are */
+	struct list streams; /* struct stream.on_worker: requests it has not answered */
+	unsigned owed;       /* how many those are */
 	unsigned slot;
 	uint64_t generation;
-	bool draining;        /* a successor has taken over */
+	bool draining; /* a successor has taken over */
 	bool bye_sent;
-	bool keep_rest;       /* uplink_gone(): the first piece of the frame at hand was kept */
-	bool bad;             /* broke the rules: nothing it sends is looked at any more */
+	bool keep_rest; /* uplink_gone(): the first piece of the frame at hand was kept */
+	bool bad;       /* broke the rules: nothing it sends is looked at any more */
 };
 
 /* One worker slot. */
@@ -41,7 +41,7 @@ struct reactor {
 	struct reactor_opts o;
 	const struct settings *settings; /* for new connections */
 	struct loop *loop;
-	struct loop own_loop;            /* PROCESS */
+	struct loop own_loop; /* PROCESS */
 	bool threaded;
 	pthread_t thread;
 	struct mailbox mailbox;
@@ -51,10 +51,10 @@ struct reactor {
 	struct slots conns;
 	struct pool conn_pool;
 	struct list gens;
-	struct uplink *uplinks;          /* [o.slots] */
-	struct list stalled_any;         /* connections that any slot could serve */
-	struct list doomed;              /* struct stream.on_worker: answered 503 before the loop sleeps */
-	unsigned turn;                   /* of dispatch round */
+	struct uplink *uplinks;  /* [o.slots] */
+	struct list stalled_any; /* connections that any slot could serve */
+	struct list doomed;      /* struct stream.on_worker: answered 503 before the loop sleeps */
+	unsigned turn;           /* of dispatch round */
 	struct listener *listeners[SETTINGS_PORTS_MAX];
 	unsigned n_listeners;
 	struct access_log *access;
@@ -62,7 +62,7 @@ struct reactor {
 	bool drain_now;
 	void (*drained)(void *ctx);
 	void *drained_ctx;
-	struct log_every complaints;     /* about clients that were cut off for memory's sake */
+	struct log_every complaints; /* about clients that were cut off for memory's sake */
 };
 
 /* ---- reactor.c ------------------------------------------------------------------------------------------------------ */
@@ -97,7 +97,7 @@ void uplink_end(struct conn *c, enum close_by by);
 /* Bytes have left: ACK where a worker may be waiting for it. */
 void uplink_ack(struct conn *c);
 void uplink_attach(struct reactor *r, unsigned slot, uint64_t generation, struct link *line,
-		   const struct board_worker *board);
+                   const struct board_worker *board);
 void uplink_gone(struct reactor *r, unsigned slot, uint64_t generation);
 void uplink_set_failed(struct reactor *r, unsigned slot, bool failed);
 /* The server ends and no connection is left: every process may leave. */

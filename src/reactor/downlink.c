@@ -2,16 +2,16 @@
 #include "reactor/core.h"
 
 #include "proto/http1.h"
+#include "sys/fd.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 static struct stream *find_stream(struct conn *c, const struct uplink_gen *gen, uint32_t number)
 {
-	LS_LIST_EACH(it, &c->pc.streams) {
+	LS_LIST_EACH (it, &c->pc.streams) {
 		struct stream *s = LS_CONTAINER_OF(it, struct stream, on_conn);
 
 		if (s->number == number)
@@ -25,8 +25,9 @@ static void cut_hoarder(struct conn *c)
 	uint64_t swallowed;
 
 	if (log_every_due(&reactor_of(c)->complaints, 10000, &swallowed))
-		log_warn("a client does not read and its output passed socket_buffer_size; closing the connection (%llu more)",
-			 (unsigned long long)swallowed);
+		log_warn(
+			"a client does not read and its output passed socket_buffer_size; closing the connection (%llu more)",
+			(unsigned long long)swallowed);
 	conn_kill(c, CLOSE_BY_LIMIT, CLOSE_BUFFER_FULL);
 }
 
@@ -107,7 +108,7 @@ static int open_file(struct str payload, struct frame_file *file, int *fd)
 		file->length = (uint64_t)st.st_size - file->offset;
 	if (sound && file->length <= (uint64_t)st.st_size - file->offset)
 		return 0;
-	close(*fd);
+	fd_close(fd);
 	return -EINVAL;
 }
 
@@ -162,7 +163,7 @@ static int on_response(struct conn *c, const struct uplink_gen *gen, const struc
 	c->pc.lend = f->type != FRAME_RESPONSE_FILE && is_large(payload);
 
 	int r = f->type == FRAME_RESPONSE_FILE ? on_response_file(c, f, payload, s)
-					       : c->pc.proto->output(&c->pc, f, payload, s);
+	                                       : c->pc.proto->output(&c->pc, f, payload, s);
 
 	if (c->pc.lend)
 		write_lent(c);

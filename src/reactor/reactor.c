@@ -2,11 +2,11 @@
 
 #include "ipc/link_ring.h"
 #include "sys/bell.h"
+#include "sys/fd.h"
 #include "sys/sig.h"
 
 #include <errno.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 enum { READ_CAP = 64 * 1024, CONNS_KEPT = 1024 };
 
@@ -71,7 +71,7 @@ static void accept_conn(struct reactor *r, int fd, const struct port *port, cons
 	memset(c, 0, sizeof *c);
 	if (conn_open(c, &r->owner, fd, r->settings, &r->settings->ports[port->index], peer, &uplink_sink) < 0) {
 		pool_put(&r->conn_pool, c);
-		close(fd);
+		fd_close(&fd);
 		board_add(&r->o.board->refused, 1);
 		return;
 	}
@@ -222,10 +222,14 @@ static void do_attach(struct call *call)
 }
 
 void reactor_attach(struct reactor *r, unsigned slot, uint64_t generation, struct chan *chan, void (*done)(void *ctx),
-		    void *ctx)
+                    void *ctx)
 {
-	post_call(r, &(struct call){ .fn = do_attach, .slot = slot, .generation = generation, .chan = chan, .done = done,
-				     .ctx = ctx });
+	post_call(r, &(struct call){ .fn = do_attach,
+	                             .slot = slot,
+	                             .generation = generation,
+	                             .chan = chan,
+	                             .done = done,
+	                             .ctx = ctx });
 }
 
 void reactor_attach_link(struct reactor *r, unsigned slot, uint64_t generation, struct link *link)

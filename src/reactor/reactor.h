@@ -14,12 +14,12 @@ struct reactor;
 
 struct reactor_opts {
 	const struct settings *settings;
-	unsigned id;                  /* owner part of connection ids */
-	uint32_t first_generation;    /* of connection ids */
+	unsigned id;               /* owner part of connection ids */
+	uint32_t first_generation; /* of connection ids */
 	struct board_reactor *board;
-	int bell;                     /* PROCESS: eventfd of this reactor; -1 in BASE */
-	int access_log;               /* descriptor or -1 */
-	unsigned slots;               /* workers it may send to */
+	int bell;       /* PROCESS: eventfd of this reactor; -1 in BASE */
+	int access_log; /* descriptor or -1 */
+	unsigned slots; /* workers it may send to */
 	/* A worker process broke the rules of the link; it must be killed. Runs in the reactor's thread; NULL in BASE. */
 	void (*on_bad_worker)(void *ctx, unsigned slot, uint64_t generation, const char *why);
 	void *ctx;
@@ -41,7 +41,8 @@ void reactor_give(struct reactor *r, int fd, const struct port *port, const stru
 /* Worker process `generation` of `slot` is ready: from now on it gets what the slot gets.  The process before it gets
  * nothing new, and BYE once it owes nothing to this reactor.  `done(ctx)` runs in the reactor's thread when it is
  * attached. `chan` is borrowed and stays mapped until reactor_gone() has answered. (any thread) */
-void reactor_attach(struct reactor *r, unsigned slot, uint64_t generation, struct chan *chan, void (*done)(void *ctx), void *ctx);
+void reactor_attach(struct reactor *r, unsigned slot, uint64_t generation, struct chan *chan, void (*done)(void *ctx),
+                    void *ctx);
 /* BASE: the same over a local link. In its thread. */
 void reactor_attach_link(struct reactor *r, unsigned slot, uint64_t generation, struct link *link);
 /* That worker process has ended (died or left): drains what it published, fails or moves what it had not answered,

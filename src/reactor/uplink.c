@@ -41,8 +41,9 @@ static int send_frame(struct conn *c, struct uplink_gen *gen, const struct frame
 
 		c->pc.close_reason = CLOSE_BUFFER_FULL;
 		if (log_every_due(&reactor_of(c)->complaints, 10000, &swallowed))
-			log_warn("worker %u takes nothing and link_backlog_size is used up; closing a connection (%llu more)",
-				 gen->slot, (unsigned long long)swallowed);
+			log_warn(
+				"worker %u takes nothing and link_backlog_size is used up; closing a connection (%llu more)",
+				gen->slot, (unsigned long long)swallowed);
 	}
 	return r;
 }
@@ -249,7 +250,7 @@ bool uplink_may_read(struct conn *c)
 
 static void end_streams(struct conn *c)
 {
-	LS_LIST_EACH(it, &c->pc.streams) {
+	LS_LIST_EACH (it, &c->pc.streams) {
 		struct stream *s = LS_CONTAINER_OF(it, struct stream, on_conn);
 		struct uplink_gen *gen = s->worker;
 		struct frame f = {
@@ -344,7 +345,7 @@ static void on_room(void *ctx)
 
 static struct stream *find_stream(struct conn *c, uint32_t number)
 {
-	LS_LIST_EACH(it, &c->pc.streams) {
+	LS_LIST_EACH (it, &c->pc.streams) {
 		struct stream *s = LS_CONTAINER_OF(it, struct stream, on_conn);
 
 		if (s->number == number)
@@ -394,7 +395,7 @@ static void open_unopened(struct reactor *r, unsigned slot)
 }
 
 void uplink_attach(struct reactor *r, unsigned slot, uint64_t generation, struct link *line,
-		   const struct board_worker *board)
+                   const struct board_worker *board)
 {
 	struct uplink *u = &r->uplinks[slot];
 	struct uplink_gen *gen = xzalloc(sizeof *gen);
@@ -425,7 +426,7 @@ void uplink_attach(struct reactor *r, unsigned slot, uint64_t generation, struct
 
 static struct uplink_gen *find_gen(struct reactor *r, unsigned slot, uint64_t generation)
 {
-	LS_LIST_EACH(it, &r->gens) {
+	LS_LIST_EACH (it, &r->gens) {
 		struct uplink_gen *gen = LS_CONTAINER_OF(it, struct uplink_gen, link);
 
 		if (gen->slot == slot && gen->generation == generation)
@@ -572,7 +573,7 @@ void uplink_fail_doomed(struct reactor *r)
 
 void uplink_say_goodbye(struct reactor *r)
 {
-	LS_LIST_EACH(it, &r->gens) {
+	LS_LIST_EACH (it, &r->gens) {
 		struct uplink_gen *gen = LS_CONTAINER_OF(it, struct uplink_gen, link);
 
 		gen->draining = true;
@@ -587,14 +588,14 @@ static void put_down(struct uplink_gen *gen, int code)
 	gen->bad = true;
 	if (gen->reactor->o.on_bad_worker)
 		gen->reactor->o.on_bad_worker(gen->reactor->o.ctx, gen->slot, gen->generation,
-					      code == -EBADMSG ? "it broke the rules of its link" : strerror(-code));
+		                              code == -EBADMSG ? "it broke the rules of its link" : strerror(-code));
 }
 
 bool uplink_turn(struct reactor *r)
 {
 	bool more = false;
 
-	LS_LIST_EACH(it, &r->gens) {
+	LS_LIST_EACH (it, &r->gens) {
 		struct uplink_gen *gen = LS_CONTAINER_OF(it, struct uplink_gen, link);
 		int left = gen->bad ? 0 : link_drain(gen->line);
 
@@ -608,13 +609,13 @@ bool uplink_turn(struct reactor *r)
 
 void uplink_flush(struct reactor *r)
 {
-	LS_LIST_EACH(it, &r->gens)
+	LS_LIST_EACH (it, &r->gens)
 		link_flush(LS_CONTAINER_OF(it, struct uplink_gen, link)->line);
 }
 
 bool uplink_may_sleep(struct reactor *r)
 {
-	LS_LIST_EACH(it, &r->gens) {
+	LS_LIST_EACH (it, &r->gens) {
 		struct uplink_gen *gen = LS_CONTAINER_OF(it, struct uplink_gen, link);
 
 		if (!gen->bad && !link_may_sleep(gen->line))

@@ -1,5 +1,5 @@
 /* Frames to handlers: the callback table, and how a handler is run in either way (coroutine or plain). */
-#include "worker/core.h"
+#include "worker/runtime.h"
 
 #include "base/log.h"
 #include "lua/bind.h"
@@ -15,7 +15,7 @@ bool handler_begin(struct worker *w, int handler, const char *event, uint64_t fd
 
 		if (!t) {
 			log_warn("max_coroutine (%llu) is reached; a %s event is refused",
-				 (unsigned long long)w->o.settings->max_coroutine, event);
+			         (unsigned long long)w->o.settings->max_coroutine, event);
 			return false;
 		}
 		t->event = event;
@@ -31,7 +31,7 @@ bool handler_begin(struct worker *w, int handler, const char *event, uint64_t fd
 
 /* Without coroutines the same end is told through a task that is only a record; what was raised stands on the stack. */
 static void run_plain(struct worker *w, const struct handler_call *call, int nargs,
-		      void (*on_done)(struct task *t, int status), void *ctx)
+                      void (*on_done)(struct task *t, int status), void *ctx)
 {
 	struct task record = { .L = w->L, .sched = w->sched, .ctx = ctx, .event = call->event, .fd = call->fd };
 	struct err *outer = w->capture;
@@ -48,7 +48,8 @@ static void run_plain(struct worker *w, const struct handler_call *call, int nar
 	lua_settop(w->L, top);
 }
 
-void handler_run(struct worker *w, struct handler_call *call, int nargs, void (*on_done)(struct task *t, int status), void *ctx)
+void handler_run(struct worker *w, struct handler_call *call, int nargs, void (*on_done)(struct task *t, int status),
+                 void *ctx)
 {
 	if (!call->task) {
 		run_plain(w, call, nargs, on_done, ctx);
@@ -70,8 +71,7 @@ void handler_log_error(struct worker *w, const struct task *t, const char *text,
 {
 	board_add(&w->o.board->errors, 1);
 	if (about)
-		log_error("the %s handler failed, fd %llu, %s: %s", t->event, (unsigned long long)t->fd, about,
-			  text);
+		log_error("the %s handler failed, fd %llu, %s: %s", t->event, (unsigned long long)t->fd, about, text);
 	else if (t->fd)
 		log_error("the %s handler failed, fd %llu: %s", t->event, (unsigned long long)t->fd, text);
 	else

@@ -4,7 +4,7 @@
 #include "base/mem.h"
 #include "lua/bind.h"
 #include "worker/codes.h"
-#include "worker/core.h"
+#include "worker/runtime.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -17,14 +17,14 @@ struct pending {
 	struct outflow *of;
 	struct task *task; /* NULL: its sender has given up, but it had begun to leave */
 	struct str rest;
-	int anchor;        /* registry reference of the string */
+	int anchor; /* registry reference of the string */
 	bool end;
 	bool begun;
-	int *early;        /* wait() has not parked yet: the outcome goes here */
+	int *early; /* wait() has not parked yet: the outcome goes here */
 };
 
 void outflow_init(struct outflow *of, struct link *line, uint64_t budget,
-		  ssize_t (*emit)(struct outflow *of, struct str piece, bool end))
+                  ssize_t (*emit)(struct outflow *of, struct str piece, bool end))
 {
 	*of = (struct outflow){ .line = line, .budget = budget, .emit = emit };
 	list_init(&of->waiting);

@@ -11,20 +11,20 @@
 #include "lua/sched.h"
 
 struct outflow {
-	struct list waiting;  /* on worker.room_waiters while the link is full */
-	struct list pending;  /* struct pending: sends that wait, oldest first */
+	struct list waiting; /* on worker.room_waiters while the link is full */
+	struct list pending; /* struct pending: sends that wait, oldest first */
 	struct link *line;
 	uint64_t sent;
 	uint64_t acked;
 	uint64_t budget;
-	bool closed;          /* nothing leaves any more */
+	bool closed; /* nothing leaves any more */
 	/* Puts what it can of a piece on the link, `end` with the last byte of a final send.  How much that was, at least
 	 * one byte of those there are; negative errno. */
 	ssize_t (*emit)(struct outflow *of, struct str piece, bool end);
 };
 
 void outflow_init(struct outflow *of, struct link *line, uint64_t budget,
-		  ssize_t (*emit)(struct outflow *of, struct str piece, bool end));
+                  ssize_t (*emit)(struct outflow *of, struct str piece, bool end));
 /* Sends the string at stack index `idx`; `end`: nothing follows.  Returns the number of Lua results: true; or parks until it
  * has left; or nil, message, code.  For `return outflow_send(…)` from a C function. */
 int outflow_send(struct outflow *of, lua_State *L, int idx, bool end, const char *what);

@@ -2,7 +2,7 @@
 
 #include "lua/bind.h"
 #include "worker/codes.h"
-#include "worker/core.h"
+#include "worker/runtime.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -73,6 +73,13 @@ static void end_if_over(struct request *r)
 {
 	if (!r->running && (r->finished || r->aborted) && list_empty(&r->out.pending))
 		free_request(r);
+}
+
+void request_answered(struct request *r)
+{
+	/* A handler that runs ends its request itself; the pointer must live until this call's callers have returned. */
+	if (!r->running)
+		worker_ready(r->worker, &LS_CONTAINER_OF(r, struct request_box, r)->ready);
 }
 
 void request_free_all(struct worker *w)

@@ -19,23 +19,23 @@ struct response_field {
 enum { RESPONSE_FIELDS_MAX = 200 };
 
 struct request {
-	uint64_t serial;          /* of this use of the memory; first: see bind_kind.versioned */
+	uint64_t serial; /* of this use of the memory; first: see bind_kind.versioned */
 	struct worker *worker;
 	conn_id conn;
 	uint32_t stream;
-	struct buf *image;        /* the head image `view` looks at */
+	struct buf *image; /* the head image `view` looks at */
 	struct http_view view;
 	const struct port *port;
-	struct arena arena;       /* response fields and what the handles need */
+	struct arena arena; /* response fields and what the handles need */
 
 	/* The body: pieces in order; buffered requests have one. */
-	struct buf *body;         /* received and not yet read; NULL: none */
+	struct buf *body; /* received and not yet read; NULL: none */
 	uint64_t body_received;
-	bool body_done;           /* END came */
-	bool streaming;           /* the handler started at the head */
-	bool reading_paused;      /* the reactor was asked to wait */
-	struct task *reader;      /* parked in read() */
-	uint64_t read_max;        /* what it asked for; 0: everything */
+	bool body_done;      /* END came */
+	bool streaming;      /* the handler started at the head */
+	bool reading_paused; /* the reactor was asked to wait */
+	struct task *reader; /* parked in read() */
+	uint64_t read_max;   /* what it asked for; 0: everything */
 
 	/* The answer. */
 	uint16_t status;
@@ -44,16 +44,16 @@ struct request {
 	unsigned n_fields;
 	unsigned cap_fields;
 	struct outflow out;
-	uint64_t length;          /* of the whole body; UINT64_MAX: not known before its end */
+	uint64_t length; /* of the whole body; UINT64_MAX: not known before its end */
 	bool head_sent;
-	bool finished;            /* the app has given the whole answer */
-	bool detached;            /* the handler's end does not finish it */
-	bool aborted;             /* ABORT came: the client has gone */
-	bool started;             /* the handler has been called */
-	bool running;             /* and has not ended */
+	bool finished; /* the app has given the whole answer */
+	bool detached; /* the handler's end does not finish it */
+	bool aborted;  /* ABORT came: the client has gone */
+	bool started;  /* the handler has been called */
+	bool running;  /* and has not ended */
 
-	struct task *task;        /* the handler's */
-	int cache;                /* registry reference of a table for what Lua computed once (headers, query …) */
+	struct task *task; /* the handler's */
+	int cache;         /* registry reference of a table for what Lua computed once (headers, query …) */
 };
 
 int request_on_head(struct worker *w, const struct frame *f, struct str payload);
@@ -62,6 +62,8 @@ void request_on_abort(struct worker *w, const struct frame *f);
 void request_on_ack(struct worker *w, const struct frame *f);
 /* Kinds of the two handles, given by api_http.c before the first request. */
 struct bind_kind;
+/* The answer is complete: ends the request if its handler has ended before. */
+void request_answered(struct request *r);
 void request_set_kinds(const struct bind_kind *req, const struct bind_kind *res);
 void request_free_all(struct worker *w);
 /* Frees the memory of ended requests, which handles look at as long as the Lua state lives. */

@@ -1,5 +1,5 @@
 /* The answer to a request: fields, then the head and what is there of the body in one frame. */
-#include "worker/core.h"
+#include "worker/runtime.h"
 
 #include "lua/bind.h"
 #include "proto/http_head.h"
@@ -135,6 +135,8 @@ static ssize_t send_head(struct request *r, struct str body, bool end)
 	if (code < 0)
 		return code;
 	r->head_sent = true;
+	if (f.flags & FRAME_END)
+		request_answered(r);
 	return f.flags & FRAME_END ? (ssize_t)body.len : (ssize_t)parts[3].len;
 }
 
@@ -154,7 +156,11 @@ ssize_t response_emit(struct outflow *of, struct str piece, bool end)
 
 	int code = link_send(of->line, &f, &part, 1);
 
-	return code < 0 ? code : (ssize_t)part.len;
+	if (code < 0)
+		return code;
+	if (f.flags & FRAME_END)
+		request_answered(r);
+	return (ssize_t)part.len;
 }
 
 static int fail(lua_State *L, int code)
@@ -210,6 +216,7 @@ int response_file(struct request *r, const char *path, uint64_t offset, uint64_t
 	r->finished = true;
 	if (!empty && link_send(r->out.line, &f, parts, 2) < 0)
 		return CODE_OUTPUT_OVERFLOW;
+	request_answered(r);
 	return 0;
 }
 
@@ -242,7 +249,7 @@ void response_fail(struct request *r, int status)
 {
 	struct frame f = { .type = FRAME_RESPONSE_ABORT, .conn = r->conn, .stream = r->stream };
 	static const char *const bodies[] = { "500 Internal Server Error\n", "503 Service Unavailable\n",
-					      "413 Content Too Large\n" };
+		                              "413 Content Too Large\n" };
 	const char *body = bodies[status == 503 ? 1 : status == 413 ? 2 : 0];
 	bool was_finished = r->finished && r->head_sent;
 

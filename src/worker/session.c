@@ -4,7 +4,7 @@
 #include "lua/bind.h"
 #include "proto/proto.h"
 #include "worker/codes.h"
-#include "worker/core.h"
+#include "worker/runtime.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -13,9 +13,9 @@
 struct session_event {
 	struct list link;
 	enum settings_event event;
-	uint32_t how;                /* close: by << 16 | reason */
-	struct frame_closed totals;  /* close */
-	size_t len;                  /* receive */
+	uint32_t how;               /* close: by << 16 | reason */
+	struct frame_closed totals; /* close */
+	size_t len;                 /* receive */
 	char data[];
 };
 

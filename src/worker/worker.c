@@ -1,4 +1,4 @@
-#include "worker/core.h"
+#include "worker/runtime.h"
 
 #include "base/log.h"
 #include "lua/bind.h"
@@ -60,7 +60,8 @@ static bool drain_links(struct worker *w)
 		if (left < 0) {
 			/* What the master writes is right by construction; if it is not, going on would answer the wrong
 			 * clients. */
-			log_error("the link from reactor %u carries nonsense (%s); this worker ends", i, strerror(-left));
+			log_error("the link from reactor %u carries nonsense (%s); this worker ends", i,
+			          strerror(-left));
 			abort();
 		}
 		more |= left > 0;
@@ -279,14 +280,14 @@ static int make_state(struct worker *w, const struct lua_module *modules, struct
 	if (watchdog_start(&w->watchdog, w->L, w->o.settings->max_execution_time, err) < 0)
 		return err->code;
 	w->sched = sched_new(w->L, &(struct sched_opts){
-		.loop = w->o.loop,
-		.max_tasks = (unsigned)w->o.settings->max_coroutine,
-		.plain = !w->o.settings->enable_coroutine,
-		.on_error = on_task_error,
-		.on_enter = on_enter,
-		.on_leave = on_leave,
-		.ctx = w,
-	});
+					   .loop = w->o.loop,
+					   .max_tasks = (unsigned)w->o.settings->max_coroutine,
+					   .plain = !w->o.settings->enable_coroutine,
+					   .on_error = on_task_error,
+					   .on_enter = on_enter,
+					   .on_leave = on_leave,
+					   .ctx = w,
+				   });
 	w->app = app_new(w->L);
 	return 0;
 }
@@ -306,7 +307,7 @@ static uint64_t choose_retirement(const struct settings *s)
 }
 
 void worker_load(struct worker *w, const struct lua_module *modules, bool selftest,
-		 void (*done)(void *ctx, const struct err *err), void *ctx)
+                 void (*done)(void *ctx, const struct err *err), void *ctx)
 {
 	const struct settings *s = w->o.settings;
 	struct err err = { 0 };
@@ -375,7 +376,7 @@ static void check_drained(struct timer *t)
 	if ((quiet && sched_count(w->sched) == 0) || now >= w->drain_deadline) {
 		if (!quiet)
 			log_warn("max_wait_time is over; %u requests and %zu connections of this worker are given up",
-				 w->in_flight, w->sessions.count);
+			         w->in_flight, w->sessions.count);
 		w->drained = true;
 		say_done(w);
 		w->o.on_drained(w->o.ctx);

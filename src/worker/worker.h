@@ -35,7 +35,7 @@ struct worker *worker_new(const struct worker_opts *opts);
  * `done` is called once the hooks have ended (they may wait), with err->code 0 or negative. */
 struct lua_module;
 void worker_load(struct worker *w, const struct lua_module *modules, bool selftest,
-		 void (*done)(void *ctx, const struct err *err), void *ctx);
+                 void (*done)(void *ctx, const struct err *err), void *ctx);
 /* The link to reactor `reactor`, taken. */
 void worker_attach(struct worker *w, unsigned reactor, struct link *link);
 /* The eventfd that reactors ring (process mode); taken. */

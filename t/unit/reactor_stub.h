@@ -33,7 +33,8 @@ struct stub_worker {
 	unsigned n;
 	char text[STUB_TEXT];
 	size_t len;
-	int (*on_frame)(struct stub_worker *w, const struct frame *f, struct str payload); /* NULL: noted only */
+	int (*on_frame)(struct stub_worker *w, const struct frame *f,
+	                struct str payload); /* NULL: noted only */
 };
 
 static struct loop stub_loop;
@@ -78,7 +79,11 @@ static inline void stub_port(const char *protocol)
 static inline void stub_begin(enum settings_dispatch mode)
 {
 	struct reactor_opts o = {
-		.settings = &stub_settings, .board = &stub_board, .bell = -1, .access_log = -1, .slots = STUB_SLOTS,
+		.settings = &stub_settings,
+		.board = &stub_board,
+		.bell = -1,
+		.access_log = -1,
+		.slots = STUB_SLOTS,
 		.on_bad_worker = stub_on_bad,
 	};
 
@@ -117,8 +122,13 @@ static inline struct stub_worker *stub_start(unsigned slot)
 	if (chan_map_up(&w->master, &w->fds, &err) < 0)
 		abort();
 	w->line = link_ring_new(&(struct link_ring_opts){
-		.tx = chan_tx(&w->worker, 0), .rx = chan_rx(&w->worker, 0), .peer_bell = -1,
-		.peer_asleep = &stub_board.asleep, .receives = FRAME_DOWN, .backlog_max = 64 << 20, .whole_max = 64 << 20,
+		.tx = chan_tx(&w->worker, 0),
+		.rx = chan_rx(&w->worker, 0),
+		.peer_bell = -1,
+		.peer_asleep = &stub_board.asleep,
+		.receives = FRAME_DOWN,
+		.backlog_max = 64 << 20,
+		.whole_max = 64 << 20,
 		.drain_frames = 100000,
 	});
 	w->line->on_frame = stub_note;
@@ -230,7 +240,8 @@ static inline const char *stub_types(const struct stub_worker *w)
 	return text;
 }
 
-static inline int stub_up(struct stub_worker *w, enum frame_type type, const struct frame *about, struct str payload)
+static inline int stub_up(struct stub_worker *w, enum frame_type type, const struct frame *about,
+                          struct str payload)
 {
 	struct frame f = { .type = (uint16_t)type, .conn = about->conn, .stream = about->stream };
 
@@ -243,8 +254,12 @@ static inline int stub_respond(struct stub_worker *w, const struct frame *reques
 	struct http_head head = { .size = sizeof head, .status = 200 };
 	struct str parts[2] = { str_make(&head, sizeof head), body };
 	struct frame f = {
-		.type = FRAME_RESPONSE, .flags = end ? FRAME_END : 0, .conn = request->conn, .stream = request->stream,
-		.arg = sizeof head, .value = UINT64_MAX,
+		.type = FRAME_RESPONSE,
+		.flags = end ? FRAME_END : 0,
+		.conn = request->conn,
+		.stream = request->stream,
+		.arg = sizeof head,
+		.value = UINT64_MAX,
 	};
 
 	return link_send(w->line, &f, parts, 2);

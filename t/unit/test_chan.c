@@ -76,10 +76,13 @@ static void keeps_rings_apart(void)
 		struct ring_tx tx = chan_tx(&p.worker, r);
 		struct ring_rx rx = chan_rx(&p.worker, r);
 
-		inside &= lies_in(&p.worker.up, tx.own, sizeof *tx.own) && lies_in(&p.worker.up, tx.data, RING);
-		inside &= lies_in(&p.worker.up, rx.own, sizeof *rx.own) && lies_in(&p.worker.down, rx.data, RING);
+		inside &=
+			lies_in(&p.worker.up, tx.own, sizeof *tx.own) && lies_in(&p.worker.up, tx.data, RING);
+		inside &= lies_in(&p.worker.up, rx.own, sizeof *rx.own) &&
+		          lies_in(&p.worker.down, rx.data, RING);
 		inside &= lies_in(&p.worker.down, rx.peer, sizeof *rx.peer);
-		aligned &= (uintptr_t)tx.data % 4096 == 0 && (uintptr_t)tx.own % 64 == 0 && (uintptr_t)rx.own % 64 == 0;
+		aligned &= (uintptr_t)tx.data % 4096 == 0 && (uintptr_t)tx.own % 64 == 0 &&
+		           (uintptr_t)rx.own % 64 == 0;
 		memset(tx.data, (int)r + 1, RING);
 		memset(tx.own, (int)r + 0x11, sizeof *tx.own);
 		memset(rx.own, (int)r + 0x21, sizeof *rx.own);
@@ -121,7 +124,8 @@ static void seals_each_side(void)
 	ok(is_closed_to_writers(p.fds.down, p.master.down.size), "nobody else can write the master's side");
 	ok(chan_open_worker(&p.worker, &p.fds, 2, RING, &err) == 0, "the worker maps its side");
 	ok(is_closed_to_writers(p.fds.up, p.worker.up.size), "nobody else can write the worker's side");
-	ok(mprotect(p.worker.down.p, p.worker.down.size, PROT_READ | PROT_WRITE) < 0, "a mapping does not become writable");
+	ok(mprotect(p.worker.down.p, p.worker.down.size, PROT_READ | PROT_WRITE) < 0,
+	   "a mapping does not become writable");
 	ok(chan_map_up(&p.master, &p.fds, &err) == 0, "then the master maps it");
 	close_pair(&p);
 	ok(p.fds.down == -1 && p.fds.up == -1 && p.fds.bell == -1, "closed descriptors are forgotten");
@@ -134,7 +138,8 @@ static void refuses_other_sizes(void)
 	struct err err = { 0 };
 
 	chan_create(2, RING, &fds, &err);
-	ok(chan_open_worker(&c, &fds, 3, RING, &err) == -EPERM, "a number of reactors that is not that of the segments");
+	ok(chan_open_worker(&c, &fds, 3, RING, &err) == -EPERM,
+	   "a number of reactors that is not that of the segments");
 	ok(chan_open_worker(&c, &fds, 2, 2 * RING, &err) == -EPERM, "nor a ring size");
 	ok(chan_open_master(&c, &fds, 1, RING, &err) == -EPERM, "nor at the master");
 	chan_fds_close(&fds);
@@ -169,10 +174,12 @@ static void shares_the_reactors_boards(void)
 	struct shm master = { 0 }, worker = { 0 };
 	int fd = chan_shared_create(100);
 
-	ok(chan_shared_map(fd, true, &master) == 0 && chan_shared_map(fd, false, &worker) == 0, "both map the boards");
+	ok(chan_shared_map(fd, true, &master) == 0 && chan_shared_map(fd, false, &worker) == 0,
+	   "both map the boards");
 	atomic_store(&chan_shared_board(&master, 99)->asleep, 7);
 	ok(atomic_load(&chan_shared_board(&worker, 99)->asleep) == 7, "what one reactor writes all see");
-	ok(lies_in(&worker, chan_shared_board(&worker, 99), sizeof(struct board_reactor)), "the last is inside");
+	ok(lies_in(&worker, chan_shared_board(&worker, 99), sizeof(struct board_reactor)),
+	   "the last is inside");
 	ok(is_closed_to_writers(fd, master.size), "nobody else can write them");
 	shm_unmap(&master);
 	shm_unmap(&worker);

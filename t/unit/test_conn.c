@@ -98,7 +98,12 @@ static void on_free(struct conn *c)
 }
 
 static struct conn_owner owner = {
-	.loop = &loop, .read_cap = READ_CAP, .board = &board, .may_read = may_read, .on_sent = on_sent, .on_end = on_end,
+	.loop = &loop,
+	.read_cap = READ_CAP,
+	.board = &board,
+	.may_read = may_read,
+	.on_sent = on_sent,
+	.on_end = on_end,
 	.on_free = on_free,
 };
 
@@ -226,16 +231,22 @@ static uint64_t until_end(uint64_t limit_ms)
 /* An answer of HTTP to the oldest request. */
 static void respond(const char *body, bool end)
 {
-	struct { struct http_head head; char body[256]; } image = { .head = { .status = 200 } };
+	struct {
+		struct http_head head;
+		char body[256];
+	} image = { .head = { .status = 200 } };
 	struct frame f = {
-		.type = FRAME_RESPONSE, .stream = LS_CONTAINER_OF(conn->pc.streams.next, struct stream, on_conn)->number,
-		.arg = sizeof image.head, .value = UINT64_MAX, .flags = end ? FRAME_END : 0,
+		.type = FRAME_RESPONSE,
+		.stream = LS_CONTAINER_OF(conn->pc.streams.next, struct stream, on_conn)->number,
+		.arg = sizeof image.head,
+		.value = UINT64_MAX,
+		.flags = end ? FRAME_END : 0,
 	};
 
 	image.head.size = sizeof image.head;
 	snprintf(image.body, sizeof image.body, "%s", body);
 	conn->pc.proto->output(&conn->pc, &f, str_make(&image, sizeof image.head + strlen(body)),
-			       LS_CONTAINER_OF(conn->pc.streams.next, struct stream, on_conn));
+	                       LS_CONTAINER_OF(conn->pc.streams.next, struct stream, on_conn));
 	conn_touch(conn);
 }
 
@@ -329,7 +340,8 @@ static void writes_as_the_peer_reads(void)
 		got += strlen(heard());
 		turn();
 	}
-	ok(got == 2 * sizeof big - 2 && !conn->write_blocked && !(conn->watch.events & WATCH_WRITE), "until all has left");
+	ok(got == 2 * sizeof big - 2 && !conn->write_blocked && !(conn->watch.events & WATCH_WRITE),
+	   "until all has left");
 	ok(conn->bytes_out == got, "and is counted");
 	close_conn();
 }
@@ -350,12 +362,14 @@ static void sends_files_between_bytes(void)
 	answer(">");
 	turn();
 	snprintf(first, sizeof first, "%s", heard());
-	ok(strcmp(first, "<5678901234") == 0 && loop.turns == turns_before + 1, "bytes and the file behind them in one turn");
+	ok(strcmp(first, "<5678901234") == 0 && loop.turns == turns_before + 1,
+	   "bytes and the file behind them in one turn");
 	for (int i = 0; i < 1000 && !chain_empty(&conn->pc.out); i++) {
 		turn();
 		got += strlen(heard());
 	}
-	ok(conn->bytes_out == 400002 && chain_empty(&conn->pc.out) && got > 0, "bytes, a part of a file, bytes");
+	ok(conn->bytes_out == 400002 && chain_empty(&conn->pc.out) && got > 0,
+	   "bytes, a part of a file, bytes");
 
 	chain_append_file(&conn->pc.out, dup(fileno(file)), 0, 600000);
 	conn_touch(conn);
@@ -363,7 +377,8 @@ static void sends_files_between_bytes(void)
 		turn();
 		heard();
 	}
-	ok(worker.ends == 1 && worker.reason == CLOSE_BUFFER_FULL, "a file that is shorter than promised ends the connection");
+	ok(worker.ends == 1 && worker.reason == CLOSE_BUFFER_FULL,
+	   "a file that is shorter than promised ends the connection");
 	close_conn();
 	fclose(file);
 }
@@ -380,8 +395,8 @@ static void drops_who_does_not_read(void)
 	open_conn(PROTOCOL_TCP);
 	answer(big);
 	took = until_end(3000);
-	ok(worker.reason == CLOSE_TIMEOUT_SEND && worker.by == CLOSE_BY_LIMIT && took >= 55, "after write_timeout (%llu ms)",
-	   (unsigned long long)took);
+	ok(worker.reason == CLOSE_TIMEOUT_SEND && worker.by == CLOSE_BY_LIMIT && took >= 55,
+	   "after write_timeout (%llu ms)", (unsigned long long)took);
 	close_conn();
 
 	open_conn(PROTOCOL_TCP);
@@ -411,7 +426,8 @@ static void drops_idle_connections(void)
 	}
 	ok(worker.ends == 0, "a raw connection that says something now and then stays");
 	until_end(3000);
-	ok(worker.reason == CLOSE_TIMEOUT_IDLE && worker.by == CLOSE_BY_LIMIT && now() - last >= 75, "a silent one is closed");
+	ok(worker.reason == CLOSE_TIMEOUT_IDLE && worker.by == CLOSE_BY_LIMIT && now() - last >= 75,
+	   "a silent one is closed");
 	turns(2);
 	ok(strstr(heard(), "EOF") != NULL, "in order");
 	close_conn();
@@ -427,7 +443,8 @@ static void times_http_phases(void)
 	port->http_body_timeout = 50;
 	open_conn(PROTOCOL_HTTP);
 	took = until_end(3000);
-	ok(worker.reason == CLOSE_TIMEOUT_IDLE && took >= 55 && took < 110, "a client that never says anything");
+	ok(worker.reason == CLOSE_TIMEOUT_IDLE && took >= 55 && took < 110,
+	   "a client that never says anything");
 	close_conn();
 
 	open_conn(PROTOCOL_HTTP);
@@ -443,7 +460,8 @@ static void times_http_phases(void)
 	open_conn(PROTOCOL_HTTP);
 	say(POST_HEAD "123");
 	until_end(3000);
-	ok(worker.reason == CLOSE_TIMEOUT_BODY && strncmp(heard(), "HTTP/1.1 408 ", 13) == 0 && strchr(worker.text, 'A'),
+	ok(worker.reason == CLOSE_TIMEOUT_BODY && strncmp(heard(), "HTTP/1.1 408 ", 13) == 0 &&
+	           strchr(worker.text, 'A'),
 	   "a body that stops: 408, and the worker hears of it");
 	close_conn();
 
@@ -456,7 +474,8 @@ static void times_http_phases(void)
 	respond("hi", true);
 	turns(2);
 	took = until_end(3000);
-	ok(worker.reason == CLOSE_TIMEOUT_IDLE && took >= 100, "then keep-alive is (%llu ms)", (unsigned long long)took);
+	ok(worker.reason == CLOSE_TIMEOUT_IDLE && took >= 100, "then keep-alive is (%llu ms)",
+	   (unsigned long long)took);
 	close_conn();
 	port->http_header_timeout = port->http_keepalive_timeout = port->http_body_timeout = 60000;
 }
@@ -469,10 +488,12 @@ static void answers_after_half_close(void)
 	say(GET);
 	shutdown(peer, SHUT_WR);
 	turns(5);
-	ok(worker.ends == 0 && conn->peer_done && strcmp(worker.text, "R") == 0, "a client that shuts its side may wait");
+	ok(worker.ends == 0 && conn->peer_done && strcmp(worker.text, "R") == 0,
+	   "a client that shuts its side may wait");
 	respond("hi", true);
 	turns(3);
-	ok(strstr(heard(), "\r\n\r\nhiEOF") && worker.ends == 1 && worker.by == CLOSE_BY_PEER, "it gets its answer, then the end");
+	ok(strstr(heard(), "\r\n\r\nhiEOF") && worker.ends == 1 && worker.by == CLOSE_BY_PEER,
+	   "it gets its answer, then the end");
 	close_conn();
 
 	open_conn(PROTOCOL_HTTP);
@@ -486,11 +507,13 @@ static void answers_after_half_close(void)
 	say("one\r\ntw");
 	shutdown(peer, SHUT_WR);
 	turns(4);
-	ok(strcmp(worker.text, "one\r\nS") == 0 && worker.ends == 0, "a raw one is handed on, the worker told");
+	ok(strcmp(worker.text, "one\r\nS") == 0 && worker.ends == 0,
+	   "a raw one is handed on, the worker told");
 	answer("got one");
 	conn_finish(conn, CLOSE_NORMAL);
 	turns(2);
-	ok(strcmp(heard(), "got oneEOF") == 0 && worker.ends == 1 && worker.by == CLOSE_BY_PEER, "and answers before it closes");
+	ok(strcmp(heard(), "got oneEOF") == 0 && worker.ends == 1 && worker.by == CLOSE_BY_PEER,
+	   "and answers before it closes");
 	close_conn();
 }
 
@@ -520,7 +543,8 @@ static void ends_with_the_peer(void)
 	close(peer);
 	peer = -1;
 	until_end(2000);
-	ok(worker.ends == 1 && worker.by == CLOSE_BY_PEER && worker.reason == CLOSE_PEER_RESET, "a reset is told as one");
+	ok(worker.ends == 1 && worker.by == CLOSE_BY_PEER && worker.reason == CLOSE_PEER_RESET,
+	   "a reset is told as one");
 	close_conn();
 
 	open_tcp(PROTOCOL_TCP);
@@ -542,14 +566,16 @@ static void refused_input_ends_it(void)
 	say("one\r\n01234567890123456789");
 	turns(3);
 	ok(strcmp(worker.text, "one\r\n") == 0 && worker.ends == 1 && worker.by == CLOSE_BY_LIMIT &&
-		   worker.reason == CLOSE_TOO_LARGE, "a message that is too long");
+	           worker.reason == CLOSE_TOO_LARGE,
+	   "a message that is too long");
 	port->package_max_length = 2 << 20;
 	close_conn();
 
 	open_conn(PROTOCOL_HTTP);
 	say("\x16\x03\x01 TLS");
 	turns(3);
-	ok(worker.by == CLOSE_BY_ERROR && worker.reason == CLOSE_MALFORMED && strncmp(heard(), "HTTP/1.1 400 ", 13) == 0,
+	ok(worker.by == CLOSE_BY_ERROR && worker.reason == CLOSE_MALFORMED &&
+	           strncmp(heard(), "HTTP/1.1 400 ", 13) == 0,
 	   "bytes that are no request: 400");
 	close_conn();
 
@@ -578,7 +604,8 @@ static void lingers_for_the_answer(void)
 		turn();
 	}
 	ok(worker.ends == 1 && worker.frees == 0 && !list_empty(&owner.lingering), "an early 413 lingers");
-	ok(strncmp(heard(), "HTTP/1.1 413 ", 13) == 0 && strstr(heard(), "EOF"), "its answer and its end arrive");
+	ok(strncmp(heard(), "HTTP/1.1 413 ", 13) == 0 && strstr(heard(), "EOF"),
+	   "its answer and its end arrive");
 	close(peer);
 	for (began = now(); worker.frees == 0 && now() - began < 2000;)
 		turn();
@@ -606,7 +633,8 @@ static void closes_for_the_app(void)
 	conn_finish(conn, CLOSE_SHUTDOWN);
 	say("more");
 	turns(3);
-	ok(strcmp(heard(), "byeEOF") == 0 && worker.ends == 1 && worker.by == CLOSE_BY_SERVER && worker.reason == CLOSE_BY_APP,
+	ok(strcmp(heard(), "byeEOF") == 0 && worker.ends == 1 && worker.by == CLOSE_BY_SERVER &&
+	           worker.reason == CLOSE_BY_APP,
 	   "what is queued leaves first; the first reason counts");
 	ok(worker.len == 0, "nothing more is read");
 	close_conn();
@@ -653,20 +681,41 @@ static void random_step(void)
 
 	memset(big, 'y', sizeof big - 1);
 	switch (some(14)) {
-	case 0: say(GET); break;
-	case 1: say(POST_HEAD "0123456789"); break;
-	case 2: say("one\r\nGET"); break;
-	case 3: worker.refuse = some(2); break;
-	case 4: worker.no_reading = some(2); break;
-	case 5: conn->app_paused = some(2); conn_resume(conn); break;
-	case 6: some(2) ? answer(big) : answer("small"); break;
-	case 7: heard(); break;
-	case 8: shutdown(peer, some(2) ? SHUT_WR : SHUT_RDWR); break;
+	case 0:
+		say(GET);
+		break;
+	case 1:
+		say(POST_HEAD "0123456789");
+		break;
+	case 2:
+		say("one\r\nGET");
+		break;
+	case 3:
+		worker.refuse = some(2);
+		break;
+	case 4:
+		worker.no_reading = some(2);
+		break;
+	case 5:
+		conn->app_paused = some(2);
+		conn_resume(conn);
+		break;
+	case 6:
+		some(2) ? answer(big) : answer("small");
+		break;
+	case 7:
+		heard();
+		break;
+	case 8:
+		shutdown(peer, some(2) ? SHUT_WR : SHUT_RDWR);
+		break;
 	case 9:
 		if (!list_empty(&conn->pc.streams))
 			respond("hi", some(2));
 		break;
-	case 10: conn_finish(conn, CLOSE_BY_APP); break;
+	case 10:
+		conn_finish(conn, CLOSE_BY_APP);
+		break;
 	case 11:
 		if (some(4) == 0)
 			conn_kill(conn, CLOSE_BY_SERVER, CLOSE_SHUTDOWN);

@@ -10,7 +10,7 @@ enum { QUEUE = 100000, HARD = 1000000 };
 
 struct end {
 	struct link *line;
-	uint64_t next;   /* conn of the frame that must come next */
+	uint64_t next; /* conn of the frame that must come next */
 	uint64_t bytes;
 	unsigned wrong;
 	unsigned rooms;
@@ -84,7 +84,8 @@ static void keeps_order_both_ways(void)
 	}
 	while (link_drain(worker.line) == 1 || link_drain(reactor.line) == 1)
 		;
-	ok(worker.next == there && worker.wrong == 0, "%llu frames there, in order and whole", (unsigned long long)there);
+	ok(worker.next == there && worker.wrong == 0, "%llu frames there, in order and whole",
+	   (unsigned long long)there);
 	ok(reactor.next == back && reactor.wrong == 0, "%llu back", (unsigned long long)back);
 	ok(reactor.line->sent == there && worker.line->received == there, "both ends count them");
 	close_ends();
@@ -99,18 +100,21 @@ static void takes_long_frames_whole(void)
 	send_one(&reactor, 3, 65536 - 64 - 31);
 	send_one(&reactor, 4, 1);
 	link_drain(worker.line);
-	ok(worker.next == 5 && worker.wrong == 0, "an empty frame, one of a MiB, one that fills a chunk and one that does not fit");
+	ok(worker.next == 5 && worker.wrong == 0,
+	   "an empty frame, one of a MiB, one that fills a chunk and one that does not fit");
 	ok(reactor.line->piece_max >= 65536, "frames travel uncut");
 	close_ends();
 }
 
 static void budgets_a_drain(void)
 {
-	open_ends(&(struct link_local_opts){ .queue_max = QUEUE, .hard_max = HARD, .drain_frames = 10, .drain_bytes = 5000 });
+	open_ends(&(struct link_local_opts){
+		.queue_max = QUEUE, .hard_max = HARD, .drain_frames = 10, .drain_bytes = 5000 });
 	for (unsigned i = 0; i < 25; i++)
 		send_one(&reactor, i, 8);
 	ok(link_drain(worker.line) == 1 && worker.next == 10, "so many frames in one go");
-	ok(link_drain(worker.line) == 1 && link_drain(worker.line) == 0 && worker.next == 25, "the rest in the next ones");
+	ok(link_drain(worker.line) == 1 && link_drain(worker.line) == 0 && worker.next == 25,
+	   "the rest in the next ones");
 	for (unsigned i = 25; i < 35; i++)
 		send_one(&reactor, i, 2000);
 	ok(link_drain(worker.line) == 1 && worker.next == 28, "and so many bytes");
@@ -128,7 +132,8 @@ static void tells_room_once(void)
 	link_flush(reactor.line);
 	ok(reactor.rooms == 0, "no room while nobody takes any");
 	link_drain(worker.line);
-	ok(reactor.rooms == 0, "the peer's drain tells nothing by itself: no call from one side into the other");
+	ok(reactor.rooms == 0,
+	   "the peer's drain tells nothing by itself: no call from one side into the other");
 	link_flush(reactor.line);
 	link_flush(reactor.line);
 	ok(reactor.rooms == 1 && !reactor.line->full, "the own flush does, once");
@@ -142,7 +147,8 @@ static void refuses_beyond_the_limit(void)
 	open_usual();
 	while (send_one(&reactor, sent, 5000) == 0)
 		sent++;
-	ok(sent * 5000 <= HARD && sent * 5000 > HARD * 9 / 10, "%llu frames of 5000 bytes, then -ENOBUFS", (unsigned long long)sent);
+	ok(sent * 5000 <= HARD && sent * 5000 > HARD * 9 / 10, "%llu frames of 5000 bytes, then -ENOBUFS",
+	   (unsigned long long)sent);
 	while (link_drain(worker.line) == 1)
 		;
 	ok(worker.next == sent && worker.wrong == 0, "what was taken arrives");
@@ -167,7 +173,8 @@ static void nobody_sleeps_over_the_other(void)
 		send_one(&worker, i, 1000);
 	link_flush(worker.line);
 	link_drain(reactor.line);
-	ok(!link_may_sleep(reactor.line), "the worker waits for room and there is room: its flush must come first");
+	ok(!link_may_sleep(reactor.line),
+	   "the worker waits for room and there is room: its flush must come first");
 	link_flush(worker.line);
 	ok(worker.rooms == 1 && link_may_sleep(reactor.line), "then all may sleep");
 	close_ends();

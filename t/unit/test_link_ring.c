@@ -200,25 +200,33 @@ static void gathers_parts(void)
 	memcpy(mempcpy(mempcpy(all, pattern, PIECE - 3), pattern, 7), pattern, PIECE);
 	ok(link_send(w.down.line, &f, parts, 4) == 0, "parts that are cut elsewhere than pieces");
 	settle();
-	ok(w.up.n_seen == 1 && w.up.seen[0].f.len == sizeof all && w.up.seen[0].hash == hash_of(str_make(all, sizeof all)),
+	ok(w.up.n_seen == 1 && w.up.seen[0].f.len == sizeof all &&
+	           w.up.seen[0].hash == hash_of(str_make(all, sizeof all)),
 	   "arrive as one");
 	close_wire();
 }
 
 static void joins_what_must_be_whole(void)
 {
-	static const size_t lengths[] = { 0, 1, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE, 3 * PIECE + 5, 200000, WHOLE };
+	static const size_t lengths[] = { 0,      1,    PIECE - 1, PIECE, PIECE + 1, 3 * PIECE, 3 * PIECE + 5,
+		                          200000, WHOLE };
 
 	for (unsigned i = 0; i < LS_COUNT(lengths); i++) {
-		struct frame f = { .type = FRAME_REQUEST, .flags = FRAME_END, .conn = 7, .stream = 3, .arg = 5, .value = 77 };
+		struct frame f = { .type = FRAME_REQUEST,
+			           .flags = FRAME_END,
+			           .conn = 7,
+			           .stream = 3,
+			           .arg = 5,
+			           .value = 77 };
 		struct str payload = bytes(LS_MAX(lengths[i], (size_t)1));
 		const struct seen *s = &w.up.seen[0];
 
 		open_wire();
 		link_send(w.down.line, &f, &payload, 1);
 		settle();
-		ok(w.up.n_seen == 1 && s->f.len == payload.len && s->hash == hash_of(payload) && s->f.stream == 3 &&
-			   s->f.arg == 5 && s->f.value == 77 && s->f.flags & FRAME_END && !(s->f.flags & FRAME_MORE),
+		ok(w.up.n_seen == 1 && s->f.len == payload.len && s->hash == hash_of(payload) &&
+		           s->f.stream == 3 && s->f.arg == 5 && s->f.value == 77 && s->f.flags & FRAME_END &&
+		           !(s->f.flags & FRAME_MORE),
 		   "a REQUEST of %zu bytes is joined, END on it", payload.len);
 		close_wire();
 	}
@@ -239,9 +247,11 @@ static void hands_streams_on_in_pieces(void)
 		unsigned flags = w.up.seen[i].f.flags;
 
 		total += w.up.seen[i].f.len;
-		sound &= !!(flags & FRAME_END) == last && !!(flags & FRAME_MORE) == !last && !!(flags & FRAME_REST) == (i > 0);
+		sound &= !!(flags & FRAME_END) == last && !!(flags & FRAME_MORE) == !last &&
+		         !!(flags & FRAME_REST) == (i > 0);
 	}
-	ok(w.up.n_seen == 4 && sound && total == payload.len, "a long BODY comes in pieces: MORE, REST, END on the last only");
+	ok(w.up.n_seen == 4 && sound && total == payload.len,
+	   "a long BODY comes in pieces: MORE, REST, END on the last only");
 	close_wire();
 }
 
@@ -315,7 +325,8 @@ static void takes_all_pieces_or_none(void)
 	for (unsigned i = 0; i < 20; i++)
 		whole += send_one(&w.down, FRAME_DATA, i, bytes(PIECE * 4 + 1)) == 0;
 	settle();
-	ok(whole > 10 && whole < 20 && w.up.n_seen == whole, "%u of 20 long frames were taken, those wholly", whole);
+	ok(whole > 10 && whole < 20 && w.up.n_seen == whole, "%u of 20 long frames were taken, those wholly",
+	   whole);
 	close_wire();
 }
 
@@ -343,7 +354,8 @@ static void takes_pieces_back_without_memory(void)
 			allocs_left = UINT32_MAX;
 			taken += send_one(&w.down, FRAME_DATA, sent++, bytes(3)) == 0;
 			settle();
-			sound &= w.up.n_seen == taken && !w.down.line->full && self(w.down.line)->backlog_bytes == 0;
+			sound &= w.up.n_seen == taken && !w.down.line->full &&
+			         self(w.down.line)->backlog_bytes == 0;
 			for (unsigned i = 0; i < w.up.n_seen; i++)
 				sound &= w.up.seen[i].hash == hash_of(bytes(w.up.seen[i].f.len));
 			close_wire();
@@ -372,8 +384,8 @@ static void fills_up_again_on_room(void)
 	again = 300;
 	on_room_send(&w.down);
 	settle();
-	ok(again == 0 && w.up.n_seen == 300 && w.down.rooms > 2, "who sends on room goes on until all has left (%u times)",
-	   w.down.rooms);
+	ok(again == 0 && w.up.n_seen == 300 && w.down.rooms > 2,
+	   "who sends on room goes on until all has left (%u times)", w.down.rooms);
 	close_wire();
 }
 
@@ -434,13 +446,22 @@ static void refuses_hostile_frames(void)
 		{ "of no type", { .type = 1000 }, { 0 }, 0 },
 		{ "with a payload it may not have", { .type = FRAME_CLOSE }, { 0 }, 1 },
 		{ "too short", { .type = FRAME_SEND_FILE }, { 0 }, 16 },
-		{ "whose pieces are of two types", { .type = FRAME_RESPONSE, .flags = FRAME_MORE }, { .type = FRAME_SEND_FILE }, 20 },
-		{ "whose pieces are of two connections", { .type = FRAME_RESPONSE, .flags = FRAME_MORE, .conn = 1 },
-		  { .type = FRAME_RESPONSE, .conn = 2 }, 20 },
-		{ "whose pieces are of two streams", { .type = FRAME_RESPONSE, .flags = FRAME_MORE, .stream = 1 },
-		  { .type = FRAME_RESPONSE, .stream = 2 }, 20 },
-		{ "between the pieces of another", { .type = FRAME_RESPONSE, .flags = FRAME_MORE, .stream = 1 },
-		  { .type = FRAME_SEND }, 20 },
+		{ "whose pieces are of two types",
+		  { .type = FRAME_RESPONSE, .flags = FRAME_MORE },
+		  { .type = FRAME_SEND_FILE },
+		  20 },
+		{ "whose pieces are of two connections",
+		  { .type = FRAME_RESPONSE, .flags = FRAME_MORE, .conn = 1 },
+		  { .type = FRAME_RESPONSE, .conn = 2 },
+		  20 },
+		{ "whose pieces are of two streams",
+		  { .type = FRAME_RESPONSE, .flags = FRAME_MORE, .stream = 1 },
+		  { .type = FRAME_RESPONSE, .stream = 2 },
+		  20 },
+		{ "between the pieces of another",
+		  { .type = FRAME_RESPONSE, .flags = FRAME_MORE, .stream = 1 },
+		  { .type = FRAME_SEND },
+		  20 },
 	};
 
 	for (unsigned i = 0; i < LS_COUNT(rows); i++) {
@@ -460,7 +481,8 @@ static void refuses_endless_pieces(void)
 
 	open_wire();
 	while (r == 0 && pieces++ < 1000) {
-		put_raw((struct frame){ .type = FRAME_RESPONSE, .flags = FRAME_MORE, .stream = 1 }, bytes(PIECE));
+		put_raw((struct frame){ .type = FRAME_RESPONSE, .flags = FRAME_MORE, .stream = 1 },
+		        bytes(PIECE));
 		r = drain(&w.down);
 	}
 	ok(r == -EBADMSG && pieces == WHOLE / PIECE + 1, "pieces beyond the longest frame");
@@ -550,7 +572,8 @@ static void finds_what_was_never_taken(void)
 	link_ring_each_untaken(w.down.line, note_untaken, &u);
 	for (unsigned i = 0; i < u.n; i++)
 		u.sound &= u.conns[i] == i + 10;
-	ok(u.n == sent - 10 && u.sound, "ten of %u were taken; the others, ring and backlog, stand in order", sent);
+	ok(u.n == sent - 10 && u.sound, "ten of %u were taken; the others, ring and backlog, stand in order",
+	   sent);
 	u.n = 0;
 	u.stop_at = 3;
 	link_ring_each_untaken(w.down.line, note_untaken, &u);
@@ -649,7 +672,8 @@ static uint64_t piece_of; /* bytes of the present frame seen so far */
 static int count_echo(void *ctx, const struct frame *f, struct str payload)
 {
 	(void)ctx;
-	echo_errors += f->conn != echoed || (payload.len && memcmp(payload.p, pattern + piece_of, payload.len) != 0);
+	echo_errors +=
+		f->conn != echoed || (payload.len && memcmp(payload.p, pattern + piece_of, payload.len) != 0);
 	piece_of += payload.len;
 	echoed_bytes += payload.len;
 	if (!(f->flags & FRAME_MORE)) {
@@ -671,7 +695,8 @@ static void echoes_between_threads(void)
 	w.down.line->on_frame = count_echo;
 	pthread_create(&thread, NULL, run_echo, &w.up);
 	while (echoed < THREAD_FRAMES && woken) {
-		for (unsigned burst = 0; burst < 64 && sent < THREAD_FRAMES && !w.down.line->full && sent - echoed < 300; burst++)
+		for (unsigned burst = 0;
+		     burst < 64 && sent < THREAD_FRAMES && !w.down.line->full && sent - echoed < 300; burst++)
 			if (send_one(&w.down, FRAME_DATA, sent, bytes(length_of(sent))) == 0)
 				sent++;
 		int left = link_drain(w.down.line);
@@ -679,12 +704,13 @@ static void echoes_between_threads(void)
 		link_flush(w.down.line);
 		if (left < 0)
 			break;
-		if (left == 0 && (w.down.line->full || sent == THREAD_FRAMES || sent - echoed >= 300) && echoed < THREAD_FRAMES)
+		if (left == 0 && (w.down.line->full || sent == THREAD_FRAMES || sent - echoed >= 300) &&
+		    echoed < THREAD_FRAMES)
 			woken = sleep_end(&w.down);
 	}
 	pthread_join(thread, NULL);
-	ok(woken && echoed == THREAD_FRAMES && echo_errors == 0, "%d frames there and back between threads, whole and in order",
-	   THREAD_FRAMES);
+	ok(woken && echoed == THREAD_FRAMES && echo_errors == 0,
+	   "%d frames there and back between threads, whole and in order", THREAD_FRAMES);
 	close_wire();
 }
 

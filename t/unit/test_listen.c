@@ -18,7 +18,7 @@ static struct {
 	int fds[TAKEN_MAX];
 	unsigned n;
 	unsigned refused;
-	unsigned allowed;  /* may_accept says yes so often */
+	unsigned allowed; /* may_accept says yes so often */
 	bool close_listener;
 	struct sock_peer peer;
 } taken;
@@ -52,7 +52,11 @@ static void open_listener(enum settings_protocol protocol)
 	struct sock_listen_opts opts = { .backlog = 512 };
 	struct err err = { 0 };
 	struct listener_opts o = {
-		.loop = &loop, .port = &port, .on_accept = on_accept, .may_accept = may_accept, .on_refused = on_refused,
+		.loop = &loop,
+		.port = &port,
+		.on_accept = on_accept,
+		.may_accept = may_accept,
+		.on_refused = on_refused,
 		.ctx = &taken,
 	};
 
@@ -115,9 +119,11 @@ static void accepts_within_a_budget(void)
 	loop_turn(&loop);
 	ok(taken.n == CLIENTS && taken.refused == 0, "the others in the next ones");
 	for (unsigned i = 0; i < taken.n; i++)
-		sound &= fcntl(taken.fds[i], F_GETFL) & O_NONBLOCK && fcntl(taken.fds[i], F_GETFD) & FD_CLOEXEC;
+		sound &= fcntl(taken.fds[i], F_GETFL) & O_NONBLOCK &&
+		         fcntl(taken.fds[i], F_GETFD) & FD_CLOEXEC;
 	ok(sound, "non-blocking and close-on-exec");
-	ok(taken.peer.family == AF_INET && taken.peer.ip[0] == 127 && taken.peer.port > 0, "with the peer's address");
+	ok(taken.peer.family == AF_INET && taken.peer.ip[0] == 127 && taken.peer.port > 0,
+	   "with the peer's address");
 	close_all(clients, CLIENTS);
 }
 
@@ -132,7 +138,8 @@ static void refuses_what_is_too_much(void)
 	loop_turn(&loop);
 	ok(taken.n == 2 && taken.refused == 3, "two are taken, three refused");
 	text = reads(clients[4]);
-	ok(strncmp(text, "HTTP/1.1 503 ", 13) == 0 && strstr(text, "Connection: close\r\n") && strstr(text, "\r\n\r\n"),
+	ok(strncmp(text, "HTTP/1.1 503 ", 13) == 0 && strstr(text, "Connection: close\r\n") &&
+	           strstr(text, "\r\n\r\n"),
 	   "an HTTP client reads why");
 	close_all(clients, 5);
 
@@ -219,7 +226,8 @@ static void gets_its_spare_back(void)
 	few = (struct rlimit){ .rlim_cur = (rlim_t)lowest_fd(), .rlim_max = old.rlim_max };
 	setrlimit(RLIMIT_NOFILE, &few);
 	loop_turn(&loop);
-	ok(taken.n == 0 && taken.refused == 0 && listener->watch.events == 0, "without a spare it only rests");
+	ok(taken.n == 0 && taken.refused == 0 && listener->watch.events == 0,
+	   "without a spare it only rests");
 	setrlimit(RLIMIT_NOFILE, &old);
 	run_for(PAUSE_MS + 20);
 	ok(taken.n == 2 && listener->spare >= 0, "and gets one when there are some again");

@@ -47,10 +47,12 @@ static void answers_a_request(void)
 	ok(strcmp(stub_types(w), "REQUEST") == 0, "a request, and nothing of its connection");
 	stub_respond(w, stub_last(w, FRAME_REQUEST), LS_STR("hi"), true);
 	stub_settle(w, NULL);
-	ok(begins(stub_heard(fd), "HTTP/1.1 200 ") && list_empty(&stub_reactor->uplinks[0].current->streams), "its answer");
+	ok(begins(stub_heard(fd), "HTTP/1.1 200 ") && list_empty(&stub_reactor->uplinks[0].current->streams),
+	   "its answer");
 	close(fd);
 	stub_settle(w, NULL);
-	ok(strcmp(stub_types(w), "REQUEST") == 0 && reactor_connections(stub_reactor) == 0, "nobody is told of the end");
+	ok(strcmp(stub_types(w), "REQUEST") == 0 && reactor_connections(stub_reactor) == 0,
+	   "nobody is told of the end");
 	stub_gone(w);
 	stub_end();
 }
@@ -65,7 +67,8 @@ static void tells_of_raw_connections(void)
 
 	stub_say(fd, "one\ntwo\n");
 	stub_settle(w, NULL);
-	ok(strcmp(stub_types(w), "OPEN DATA DATA") == 0 && !(w->seen[0].f.flags & FRAME_ADOPTED), "OPEN, then its messages");
+	ok(strcmp(stub_types(w), "OPEN DATA DATA") == 0 && !(w->seen[0].f.flags & FRAME_ADOPTED),
+	   "OPEN, then its messages");
 	stub_up(w, FRAME_SEND, stub_last(w, FRAME_DATA), LS_STR("answer"));
 	stub_settle(w, NULL);
 	ok(strcmp(stub_heard(fd), "answer") == 0, "an answer");
@@ -76,7 +79,8 @@ static void tells_of_raw_connections(void)
 	stub_up(w, FRAME_CLOSE, stub_last(w, FRAME_DATA), (struct str){ 0 });
 	stub_settle(w, NULL);
 	closed = stub_last(w, FRAME_CLOSED);
-	ok(strcmp(stub_heard(fd), "lastEOF") == 0 && stub_count(w, FRAME_CLOSED) == 1, "the last word leaves before the end");
+	ok(strcmp(stub_heard(fd), "lastEOF") == 0 && stub_count(w, FRAME_CLOSED) == 1,
+	   "the last word leaves before the end");
 	ok(closed && closed->arg >> 16 == CLOSE_BY_PEER, "CLOSED once, by the peer");
 	stub_up(w, FRAME_SEND, stub_last(w, FRAME_DATA), LS_STR("late"));
 	stub_settle(w, NULL);
@@ -104,8 +108,9 @@ static void takes_turns_between_reads(void)
 		stub_respond(who, stub_last(who, FRAME_REQUEST), LS_STR("hi"), true);
 		stub_settle(a, b);
 	}
-	ok(stub_count(a, FRAME_REQUEST) == 10 && stub_count(b, FRAME_REQUEST) == 10, "round: a lone client meets each in turn (%u, %u)",
-	   stub_count(a, FRAME_REQUEST), stub_count(b, FRAME_REQUEST));
+	ok(stub_count(a, FRAME_REQUEST) == 10 && stub_count(b, FRAME_REQUEST) == 10,
+	   "round: a lone client meets each in turn (%u, %u)", stub_count(a, FRAME_REQUEST),
+	   stub_count(b, FRAME_REQUEST));
 	close(fd);
 	stub_gone(a);
 	stub_gone(b);
@@ -135,7 +140,8 @@ static void stalls_while_the_worker_is_full(void)
 		stub_turns(1);
 	}
 	c = only_conn();
-	ok(list_linked(&c->stalled) && sent < all, "a full ring stalls the connection (%zu of %zu bytes went)", sent, all);
+	ok(list_linked(&c->stalled) && sent < all,
+	   "a full ring stalls the connection (%zu of %zu bytes went)", sent, all);
 	ok(c->bytes_in < STUB_RING + 2 * 65536 + 65536, "which is read no further");
 	for (int i = 0; i < 1000 && w->len < all; i++) {
 		ssize_t n = send(fd, lines_of_text + sent, all - sent, MSG_NOSIGNAL);
@@ -146,7 +152,7 @@ static void stalls_while_the_worker_is_full(void)
 	}
 	/* The payload of OPEN comes first; a last line without its end is no message. */
 	ok(w->len == sizeof(struct frame_open) + all / 100 * 100 &&
-		   memcmp(w->text + sizeof(struct frame_open), lines_of_text, all / 100 * 100) == 0,
+	           memcmp(w->text + sizeof(struct frame_open), lines_of_text, all / 100 * 100) == 0,
 	   "with room all follows, in order");
 	close(fd);
 	stub_gone(w);
@@ -173,8 +179,10 @@ static void keeps_a_stopped_worker_apart(void)
 	}
 	stub_settle(NULL, b);
 	ok(stub_reactor->uplinks[0].current->line->full, "the stopped worker's link is full");
-	ok(board_get(&stub_board.bytes_in) < 5 * 30 * 1000 + STUB_RING + 5 * 131072, "and its clients are not read");
-	ok(stub_count(b, FRAME_OPEN) == 5 && stub_count(b, FRAME_DATA) == 5 * 30 * 10, "the other's are served");
+	ok(board_get(&stub_board.bytes_in) < 5 * 30 * 1000 + STUB_RING + 5 * 131072,
+	   "and its clients are not read");
+	ok(stub_count(b, FRAME_OPEN) == 5 && stub_count(b, FRAME_DATA) == 5 * 30 * 10,
+	   "the other's are served");
 	before = stopped->n;
 	stub_settle(stopped, b);
 	ok(before == 0 && stub_count(stopped, FRAME_OPEN) == 5, "when it goes on it finds all that came");
@@ -202,7 +210,8 @@ static void closes_through_a_full_backlog(void)
 	close(fd);
 	conn_kill(only_conn(), CLOSE_BY_SERVER, CLOSE_SHUTDOWN);
 	stub_settle(w, NULL);
-	ok(stub_count(w, FRAME_OPEN) == 1 && stub_count(w, FRAME_CLOSED) == 1, "CLOSED comes for each OPEN, whatever waits");
+	ok(stub_count(w, FRAME_OPEN) == 1 && stub_count(w, FRAME_CLOSED) == 1,
+	   "CLOSED comes for each OPEN, whatever waits");
 	stub_gone(w);
 	stub_end();
 }
@@ -214,7 +223,8 @@ static void answers_502_for_what_was_taken(void)
 	stub_begin(DISPATCH_FIXED);
 
 	struct stub_worker *w = stub_start(0), *next;
-	int taken = stub_connect(STUB_HTTP), skipped = stub_connect(STUB_HTTP), half = stub_connect(STUB_HTTP);
+	int taken = stub_connect(STUB_HTTP), skipped = stub_connect(STUB_HTTP),
+	    half = stub_connect(STUB_HTTP);
 	const char *text;
 
 	stub_say(taken, GET);
@@ -229,7 +239,8 @@ static void answers_502_for_what_was_taken(void)
 	stub_turns(4);
 	ok(begins(stub_heard(taken), "HTTP/1.1 502 "), "a request it had taken: 502");
 	text = stub_heard(half);
-	ok(strstr(text, "begun") && strstr(text, "EOF") && !strstr(text, "\r\n0\r\n"), "an answer that had begun is torn off");
+	ok(strstr(text, "begun") && strstr(text, "EOF") && !strstr(text, "\r\n0\r\n"),
+	   "an answer that had begun is torn off");
 	next = stub_start(0);
 	stub_settle(next, NULL);
 	ok(stub_count(next, FRAME_REQUEST) == 1, "a request it had not taken goes to its successor");
@@ -283,7 +294,8 @@ static void moves_a_body_that_has_begun(enum settings_dispatch mode, bool reload
 		sent += n > 0 ? (size_t)n : 0;
 		stub_turns(1);
 	}
-	ok(sent > STUB_RING / 2 && sent < sizeof body, "a part of the body went to a worker that takes nothing");
+	ok(sent > STUB_RING / 2 && sent < sizeof body,
+	   "a part of the body went to a worker that takes nothing");
 	if (reload)
 		next = stub_start(0);
 	stub_turns(2);
@@ -294,10 +306,13 @@ static void moves_a_body_that_has_begun(enum settings_dispatch mode, bool reload
 		sent += n > 0 ? (size_t)n : 0;
 		stub_turns(1);
 	}
-	ok(stub_count(other, FRAME_BODY) == 0 && reactor_connections(stub_reactor) > 0, "it waits for the successor");
+	ok(stub_count(other, FRAME_BODY) == 0 && reactor_connections(stub_reactor) > 0,
+	   "it waits for the successor");
 	if (!next)
 		next = stub_start(0);
-	for (int i = 0; i < 500 && !(stub_last(next, FRAME_BODY) && stub_last(next, FRAME_BODY)->flags & FRAME_END); i++) {
+	for (int i = 0;
+	     i < 500 && !(stub_last(next, FRAME_BODY) && stub_last(next, FRAME_BODY)->flags & FRAME_END);
+	     i++) {
 		ssize_t n = send(fd, body + sent, sizeof body - sent, MSG_NOSIGNAL);
 
 		sent += n > 0 ? (size_t)n : 0;
@@ -305,7 +320,8 @@ static void moves_a_body_that_has_begun(enum settings_dispatch mode, bool reload
 		stub_take(next);
 	}
 	request = stub_last(next, FRAME_REQUEST);
-	ok(request && next->len > sizeof body && memcmp(next->text + next->len - sizeof body, body, sizeof body) == 0,
+	ok(request && next->len > sizeof body &&
+	           memcmp(next->text + next->len - sizeof body, body, sizeof body) == 0,
 	   "which gets all of it");
 	if (request)
 		stub_respond(next, request, LS_STR("thanks"), true);
@@ -334,7 +350,8 @@ static void waits_with_the_rest_of_a_body(void)
 	stub_turns(3);
 	next = stub_start(0);
 	stub_settle(next, other);
-	ok(strcmp(stub_types(next), "REQUEST BODY BODY") == 0 && strcmp(next->text + next->len - 10, "0123456789") == 0,
+	ok(strcmp(stub_types(next), "REQUEST BODY BODY") == 0 &&
+	           strcmp(next->text + next->len - 10, "0123456789") == 0,
 	   "what comes after the death follows what came before it (%s)", stub_types(next));
 	close(first);
 	close(fd);
@@ -371,8 +388,8 @@ static void forgets_requests_nobody_waits_for(void)
 	stub_turns(3);
 	next = stub_start(0);
 	stub_settle(next, NULL);
-	ok(stub_count(next, FRAME_REQUEST) == 4, "a successor gets only requests whose client still waits (%u)",
-	   stub_count(next, FRAME_REQUEST));
+	ok(stub_count(next, FRAME_REQUEST) == 4,
+	   "a successor gets only requests whose client still waits (%u)", stub_count(next, FRAME_REQUEST));
 	for (int i = 0; i < 32; i++)
 		close(fds[i]);
 	for (int i = 32; i < 40; i++)
@@ -435,7 +452,8 @@ static void keeps_raw_connections(void)
 	stub_settle(next, NULL);
 	ok(strcmp(stub_types(next), "OPEN DATA DATA") == 0 && next->seen[0].f.flags & FRAME_ADOPTED,
 	   "a raw connection goes over to the successor");
-	ok(strcmp(next->text + sizeof(struct frame_open), "two\nthree\n") == 0, "with what was not taken, in order");
+	ok(strcmp(next->text + sizeof(struct frame_open), "two\nthree\n") == 0,
+	   "with what was not taken, in order");
 	close(fd);
 	stub_settle(next, NULL);
 	ok(stub_count(next, FRAME_SHUT) == 1, "and ends there");
@@ -499,7 +517,8 @@ static void tells_of_an_end_without_witness(void)
 	stub_turns(4);
 	next = stub_start(0);
 	stub_settle(next, NULL);
-	ok(strcmp(stub_types(next), "CLOSED") == 0, "who ended while there was no process: the next is told (%s)", stub_types(next));
+	ok(strcmp(stub_types(next), "CLOSED") == 0,
+	   "who ended while there was no process: the next is told (%s)", stub_types(next));
 	stub_gone(next);
 	stub_end();
 }
@@ -519,7 +538,8 @@ static void says_bye_after_the_last_answer(void)
 	stub_say(second, GET);
 	stub_settle(old, next);
 	ok(stub_count(old, FRAME_BYE) == 0, "no BYE while an answer is owed");
-	ok(stub_count(old, FRAME_REQUEST) == 1 && stub_count(next, FRAME_REQUEST) == 1, "new requests go to the successor");
+	ok(stub_count(old, FRAME_REQUEST) == 1 && stub_count(next, FRAME_REQUEST) == 1,
+	   "new requests go to the successor");
 	stub_respond(old, stub_last(old, FRAME_REQUEST), LS_STR("old"), true);
 	stub_settle(old, next);
 	ok(strstr(stub_heard(fd), "old") && stub_count(old, FRAME_BYE) == 1, "then one BYE");
@@ -549,15 +569,19 @@ static void hands_raw_connections_over(void)
 	ok(stub_count(old, FRAME_BYE) == 1 && next->n == 0, "a reload does not stir connections");
 	stub_say(fd, "two\n");
 	stub_settle(old, next);
-	ok(strcmp(stub_types(next), "OPEN DATA") == 0 && next->seen[0].f.flags & FRAME_ADOPTED, "their next message goes to the new one");
+	ok(strcmp(stub_types(next), "OPEN DATA") == 0 && next->seen[0].f.flags & FRAME_ADOPTED,
+	   "their next message goes to the new one");
 	stub_up(old, FRAME_SEND, &old->seen[0].f, LS_STR("from the old"));
 	stub_settle(old, next);
 	ok(strcmp(stub_heard(fd), "from the old") == 0, "the old one may still answer");
-	conn_kill(reactor_conn(stub_reactor, stub_last(old, FRAME_OPEN)->conn), CLOSE_BY_SERVER, CLOSE_SHUTDOWN);
+	conn_kill(reactor_conn(stub_reactor, stub_last(old, FRAME_OPEN)->conn), CLOSE_BY_SERVER,
+	          CLOSE_SHUTDOWN);
 	stub_settle(old, next);
-	ok(stub_count(old, FRAME_CLOSED) == 1 && stub_count(next, FRAME_CLOSED) == 0, "an end is told to who knows the connection");
+	ok(stub_count(old, FRAME_CLOSED) == 1 && stub_count(next, FRAME_CLOSED) == 0,
+	   "an end is told to who knows the connection");
 	stub_gone(old);
-	conn_kill(reactor_conn(stub_reactor, stub_last(next, FRAME_OPEN)->conn), CLOSE_BY_SERVER, CLOSE_SHUTDOWN);
+	conn_kill(reactor_conn(stub_reactor, stub_last(next, FRAME_OPEN)->conn), CLOSE_BY_SERVER,
+	          CLOSE_SHUTDOWN);
 	stub_settle(next, NULL);
 	ok(stub_count(next, FRAME_CLOSED) == 1, "each once");
 	close(fd);
@@ -586,7 +610,8 @@ static void drains(void)
 	stub_settle(w, NULL);
 	reactor_drain(stub_reactor, true, on_drained, NULL);
 	stub_settle(w, NULL);
-	ok(drained == 0 && strcmp(stub_heard(idle), "EOF") == 0, "idle connections are closed, the busy one stays");
+	ok(drained == 0 && strcmp(stub_heard(idle), "EOF") == 0,
+	   "idle connections are closed, the busy one stays");
 	stub_respond(w, stub_last(w, FRAME_REQUEST), LS_STR("last"), true);
 	stub_settle(w, NULL);
 	ok(strstr(stub_heard(fd), "Connection: close\r\n") && drained == 1 && stub_count(w, FRAME_BYE) == 1,
@@ -647,7 +672,8 @@ static void acknowledges_output(void)
 	uint64_t sent = 0, asked;
 
 	stub_begin(DISPATCH_FIXED);
-	stub_settings.ports[STUB_HTTP].socket_buffer_size = stub_settings.ports[STUB_RAW].socket_buffer_size = 200000;
+	stub_settings.ports[STUB_HTTP].socket_buffer_size = stub_settings.ports[STUB_RAW].socket_buffer_size =
+		200000;
 
 	struct stub_worker *w = stub_start(0);
 	int web = stub_connect(STUB_HTTP), skipped = stub_connect(STUB_HTTP), raw = stub_connect(STUB_RAW);
@@ -661,7 +687,8 @@ static void acknowledges_output(void)
 	for (int i = 0; i < 10; i++)
 		stub_up(w, FRAME_RESPONSE_BODY, &request, piece);
 	stub_settle(w, NULL);
-	ok(stub_last(w, FRAME_ACK) && stub_last(w, FRAME_ACK)->value > 110000 && stub_last(w, FRAME_ACK)->stream == request.stream,
+	ok(stub_last(w, FRAME_ACK) && stub_last(w, FRAME_ACK)->value > 110000 &&
+	           stub_last(w, FRAME_ACK)->stream == request.stream,
 	   "the body of an answer to HEAD leaves nowhere, and is acknowledged");
 
 	for (int i = 0; i < 100 && sent < 180000; i++, sent += piece.len)
@@ -673,7 +700,7 @@ static void acknowledges_output(void)
 		stub_settle(w, NULL);
 	}
 	ok(stub_last(w, FRAME_ACK)->stream == 0 && stub_last(w, FRAME_ACK)->value >= sent - 50000 &&
-		   stub_last(w, FRAME_ACK)->value >= asked,
+	           stub_last(w, FRAME_ACK)->value >= asked,
 	   "what a raw connection's peer has read is");
 	close(web);
 	close(skipped);
@@ -685,7 +712,10 @@ static void acknowledges_output(void)
 /* The bytes of a file wait on the disk: however many, they are no reason to cut its reader off. */
 static void sends_bytes_behind_a_large_file(void)
 {
-	struct { struct frame_file file; char path[64]; } payload = { .path = "/tmp/test_uplink.XXXXXX" };
+	struct {
+		struct frame_file file;
+		char path[64];
+	} payload = { .path = "/tmp/test_uplink.XXXXXX" };
 	int made = mkstemp(payload.path);
 	uint64_t heard = 0;
 
@@ -710,7 +740,8 @@ static void sends_bytes_behind_a_large_file(void)
 		while ((n = recv(fd, some, sizeof some, 0)) > 0)
 			heard += (uint64_t)n;
 	}
-	ok(heard == (10 << 20) + 9, "a file larger than any buffer, and bytes behind it (%llu)", (unsigned long long)heard);
+	ok(heard == (10 << 20) + 9, "a file larger than any buffer, and bytes behind it (%llu)",
+	   (unsigned long long)heard);
 	unlink(payload.path);
 	close(made);
 	close(fd);
@@ -875,8 +906,8 @@ static unsigned some(unsigned below)
 static struct {
 	int fd;
 	unsigned port;
-	unsigned asked;  /* requests sent */
-	unsigned got;    /* answers */
+	unsigned asked; /* requests sent */
+	unsigned got;   /* answers */
 } clients[CLIENTS];
 
 static struct stub_worker *workers[4]; /* per slot: the current and an old one */
@@ -899,7 +930,8 @@ static int on_random_frame(struct stub_worker *w, const struct frame *f, struct 
 
 static void random_client(unsigned i)
 {
-	static const char *const says[] = { GET, GET GET, POST_10 "0123456789", POST_10 "012", "one\ntwo\nth" };
+	static const char *const says[] = { GET, GET GET, POST_10 "0123456789", POST_10 "012",
+		                            "one\ntwo\nth" };
 	const char *text;
 
 	if (clients[i].fd < 0 && some(3) == 0) {
@@ -981,13 +1013,16 @@ static void survives_anything(enum settings_dispatch mode)
 		(workers[i] = stub_start(i))->on_frame = on_random_frame;
 	for (unsigned i = 0; i < 200 && reactor_connections(stub_reactor); i++)
 		stub_settle(workers[0], workers[1]);
-	ok(reactor_connections(stub_reactor) == 0 && stub_bad == 0 && board_get(&stub_board.accepted) == board_get(&stub_board.closed),
-	   "mode %d: %d random steps; %llu × 200, %llu × 502, %llu × 503; all %llu connections have ended", mode, STEPS,
-	   (unsigned long long)answers_200, (unsigned long long)answers_502, (unsigned long long)answers_503,
-	   (unsigned long long)board_get(&stub_board.accepted));
+	ok(reactor_connections(stub_reactor) == 0 && stub_bad == 0 &&
+	           board_get(&stub_board.accepted) == board_get(&stub_board.closed),
+	   "mode %d: %d random steps; %llu × 200, %llu × 502, %llu × 503; all %llu connections have ended",
+	   mode, STEPS, (unsigned long long)answers_200, (unsigned long long)answers_502,
+	   (unsigned long long)answers_503, (unsigned long long)board_get(&stub_board.accepted));
 	for (unsigned i = 0; i < 2; i++)
-		ok(list_empty(&stub_reactor->uplinks[i].stalled) && list_empty(&stub_reactor->uplinks[i].orphans) &&
-			   stub_reactor->uplinks[i].current->owed == 0, "nothing is left at slot %u", i);
+		ok(list_empty(&stub_reactor->uplinks[i].stalled) &&
+		           list_empty(&stub_reactor->uplinks[i].orphans) &&
+		           stub_reactor->uplinks[i].current->owed == 0,
+		   "nothing is left at slot %u", i);
 	for (unsigned i = 0; i < 2; i++)
 		stub_gone(workers[i]);
 	stub_end();

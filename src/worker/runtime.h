@@ -31,23 +31,23 @@ struct worker {
 	unsigned n_links;
 	unsigned n_byes;
 	struct list ready;
-	struct list room_waiters;         /* struct outflow.waiting */
-	struct map sessions;              /* conn_id -> struct session */
-	struct map requests;              /* conn_id ^ stream << 53 … see request_key() */
-	unsigned in_flight;               /* requests and messages whose handlers have not ended */
-	uint64_t begun;                   /* requests and messages so far, for max_request */
-	uint64_t retire_at;               /* 0: never */
+	struct list room_waiters; /* struct outflow.waiting */
+	struct map sessions;      /* conn_id -> struct session */
+	struct map requests;      /* conn_id ^ stream << 53 … see request_key() */
+	unsigned in_flight;       /* requests and messages whose handlers have not ended */
+	uint64_t begun;           /* requests and messages so far, for max_request */
+	uint64_t retire_at;       /* 0: never */
 	bool retired;
 	bool draining;
 	bool drained;
-	bool cancelled;                   /* background coroutines were told to end */
-	uint64_t drain_deadline;          /* loop time */
+	bool cancelled;          /* background coroutines were told to end */
+	uint64_t drain_deadline; /* loop time */
 	uint64_t cancel_at;
 	struct timer drain_timer;
 	void (*loaded)(void *ctx, const struct err *err);
 	void *loaded_ctx;
 	bool selftest;
-	struct err *capture;              /* where the error of a plain call goes instead of the log */
+	struct err *capture; /* where the error of a plain call goes instead of the log */
 };
 
 /* The one worker of this process; NULL in other roles. */
@@ -70,7 +70,8 @@ struct handler_call {
 bool handler_begin(struct worker *w, int handler, const char *event, uint64_t fd, struct handler_call *out);
 /* on_done(task, status) is called also in plain mode, with a task that has only ctx and event (L is the main state, error text on
  * top). Runs now. */
-void handler_run(struct worker *w, struct handler_call *call, int nargs, void (*on_done)(struct task *t, int status), void *ctx);
+void handler_run(struct worker *w, struct handler_call *call, int nargs, void (*on_done)(struct task *t, int status),
+                 void *ctx);
 /* What the task's handler raised, with its traceback; in on_done. */
 const char *handler_error_text(const struct task *t);
 /* Logs it: once, with event, fd and `about` (a request line, may be NULL). */
