@@ -213,9 +213,33 @@ static int push_port_host(lua_State *L, void *object)
 	return 1;
 }
 
+/* What the server really uses: options and environment may have changed what the script said. */
+static const struct settings *effective(const struct app *app)
+{
+	const struct worker *w = worker_current();
+
+	return w ? w->o.settings : &app->settings;
+}
+
+/* Port 0 is what the kernel chose, once it has. */
+static int port_number(const struct port *port)
+{
+	switch (port->address.len ? port->address.sa.sa_family : AF_UNSPEC) {
+	case AF_INET:
+		return ntohs(port->address.v4.sin_port);
+	case AF_INET6:
+		return ntohs(port->address.v6.sin6_port);
+	default:
+		return port->number;
+	}
+}
+
 static int push_port_number(lua_State *L, void *object)
 {
-	lua_pushinteger(L, ((const struct port *)object)->number);
+	unsigned index = ((const struct port *)object)->index;
+	const struct settings *s = effective(app_of(L));
+
+	lua_pushinteger(L, index < s->n_ports ? port_number(&s->ports[index]) : 0);
 	return 1;
 }
 
@@ -360,11 +384,10 @@ static void set_time_functions(lua_State *L)
 static void set_constants(lua_State *L, const struct app *app)
 {
 	const struct worker *w = worker_current();
-	const struct port *first = w && w->o.settings->n_ports ? &w->o.settings->ports[0] : &app->settings.ports[0];
 
 	lua_pushstring(L, app->settings.ports[0].host);
 	bind_set_constant(L, &server_kind, "host");
-	set_number(L, "port", first->number);
+	set_number(L, "port", port_number(&effective(app)->ports[0]));
 	set_time_functions(L);
 	if (!w)
 		return;
@@ -380,7 +403,7 @@ static void set_declared(lua_State *L, struct app *app)
 {
 	char mode[32];
 
-	lua_pushstring(L, settings_text(&app->settings, NULL, settings_find("mode"), mode, sizeof mode));
+	lua_pushstring(L, settings_text(effective(app), NULL, settings_find("mode"), mode, sizeof mode));
 	bind_set_constant(L, &server_kind, "mode");
 	lua_createtable(L, (int)app->settings.n_ports, 0);
 	for (unsigned i = 0; i < app->settings.n_ports; i++) {

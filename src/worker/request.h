@@ -60,10 +60,10 @@ int request_on_head(struct worker *w, const struct frame *f, struct str payload)
 int request_on_body(struct worker *w, const struct frame *f, struct str payload);
 void request_on_abort(struct worker *w, const struct frame *f);
 void request_on_ack(struct worker *w, const struct frame *f);
-/* Kinds of the two handles, given by api_http.c before the first request. */
-struct bind_kind;
 /* The answer is complete: ends the request if its handler has ended before. */
 void request_answered(struct request *r);
+/* Kinds of the two handles, given by api_http.c before the first request. */
+struct bind_kind;
 void request_set_kinds(const struct bind_kind *req, const struct bind_kind *res);
 void request_free_all(struct worker *w);
 /* Frees the memory of ended requests, which handles look at as long as the Lua state lives. */
