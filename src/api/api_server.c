@@ -368,7 +368,8 @@ static void set_setting(lua_State *L, const struct settings *s)
 /* server:after, tick and clear are luaserv's own functions, called with a colon. */
 static void set_time_functions(lua_State *L)
 {
-	static const char chunk[] = "local f = require('luaserv.core.time')[...] return function(_, ...) return f(...) end";
+	static const char chunk[] =
+		"local f = require('luaserv.core.time')[...] return function(_, ...) return f(...) end";
 	static const char *const names[] = { "after", "tick", "clear" };
 
 	for (unsigned i = 0; i < LS_COUNT(names); i++) {

@@ -138,7 +138,7 @@ static int check_dispatch_events(const struct settings *s, const struct port *p,
 	char name[SETTINGS_PORT_TEXT_MAX], mode[16];
 	enum settings_event event = has_event(p, EVENT_connect) ? EVENT_connect : EVENT_close;
 
-	if (s->mode != MODE_PROCESS || s->dispatch_mode == DISPATCH_FIXED || p->protocol == PROTOCOL_HTTP)
+	if (s->mode != MODE_PROCESS || s->dispatch_mode == DISPATCH_FIXED)
 		return 0;
 	if (!has_event(p, event))
 		return 0;

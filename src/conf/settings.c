@@ -104,7 +104,8 @@ const unsigned settings_row_count = SETTINGS_COUNT;
 
 /* Variables LUASERV_* that are not settings; a prefix ends with an underscore.  Kubernetes makes PORT and SERVICE ones
  * up for a service that is called luaserv. */
-static const char *const other_variables[] = { "TEST_", "RUNTIME_DIR", "BIN", "BUILD_", "PORT", "PORT_", "SERVICE_" };
+static const char *const other_variables[] = { "TEST_",  "RUNTIME_DIR", "BIN",   "JOBS",
+	                                       "BUILD_", "PORT",        "PORT_", "SERVICE_" };
 
 static void *port_field(struct port *p, const struct settings_row *row)
 {

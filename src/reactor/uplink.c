@@ -98,10 +98,13 @@ static void send_open(struct conn *c, struct uplink_gen *gen)
 	}
 }
 
-/* Policies without a fixed worker per connection tell nobody of connections (Swoole's modes 1 and 3). */
+/* Policies without a fixed worker per connection tell nobody of connections (Swoole's modes 1 and 3), unless there is only
+ * one worker it could be. */
 static bool is_told(const struct conn *c)
 {
-	return reactor_has_session(c) && reactor_of(c)->settings->dispatch_mode == DISPATCH_FIXED;
+	const struct reactor *r = reactor_of(c);
+
+	return reactor_has_session(c) && (r->settings->dispatch_mode == DISPATCH_FIXED || r->o.slots == 1);
 }
 
 static struct uplink *home(const struct conn *c)

@@ -15,14 +15,12 @@ struct session {
 	uint64_t connected_us; /* wall clock */
 	struct outflow out;
 	struct list events; /* struct session_event: not yet handled, in order */
-	struct list ready;  /* struct ready.link is embedded: see session.c */
 	uint64_t queued;    /* bytes in `events` */
 	bool busy;          /* a handler runs */
 	bool paused;        /* the reactor was asked to stop reading */
 	bool shut;          /* the peer sends no more: close when its messages have been handled */
 	bool closing;       /* close() was called here */
 	bool closed;        /* CLOSED came */
-	void (*run)(struct session *s);
 };
 
 /* NULL: not known in this worker. */
