@@ -186,6 +186,20 @@ static int check_length(const struct settings *s, const struct port *p, struct e
 	return 0;
 }
 
+/* A message of a raw port must fit behind a full ring as a whole; HTTP bodies travel in pieces. */
+static int check_message_fits_link(const struct settings *s, const struct port *p, struct err *err)
+{
+	char name[SETTINGS_PORT_TEXT_MAX];
+
+	if (p->protocol == PROTOCOL_HTTP || p->package_max_length <= s->link_backlog_size / 2)
+		return 0;
+	return err_set(err, -EINVAL,
+	               "%s: package_max_length is %" PRIu64
+	               ", but it may be at most half of link_backlog_size (%" PRIu64
+	               "), since a message waits there as a whole",
+	               settings_port_text(p, name), p->package_max_length, s->link_backlog_size);
+}
+
 static int check_http_head(const struct settings *s, const struct port *p, struct err *err)
 {
 	char name[SETTINGS_PORT_TEXT_MAX];
@@ -208,7 +222,8 @@ static int (*const server_rules[])(const struct settings *s, struct err *err) = 
 };
 
 static int (*const port_rules[])(const struct settings *s, const struct port *p, struct err *err) = {
-	check_address, check_protocol, check_handler, check_dispatch_events, check_eof, check_length, check_http_head,
+	check_address, check_protocol, check_handler,           check_dispatch_events,
+	check_eof,     check_length,   check_message_fits_link, check_http_head,
 };
 
 int settings_check(const struct settings *s, struct err *err)

@@ -148,6 +148,16 @@ static int on_response_file(struct conn *c, const struct frame *f, struct str pa
 	return http1_output_file(&c->pc, s, fd, file.offset, file.length, f->flags & FRAME_END);
 }
 
+/* A worker keeps to socket_buffer_size for each response too, but for plain handlers, whose bodies may be as long as the link
+ * takes.  What is beyond all of that comes from a worker gone mad. */
+static void check_response_budget(struct conn *c)
+{
+	uint64_t limit = 2 * c->pc.port->socket_buffer_size + c->pc.settings->link_backlog_size;
+
+	if (c->pc.out.bytes > limit && chain_memory(&c->pc.out) > limit)
+		cut_hoarder(c);
+}
+
 static int on_response(struct conn *c, const struct uplink_gen *gen, const struct frame *f, struct str payload)
 {
 	struct stream *s = find_stream(c, gen, f->stream);
@@ -171,8 +181,10 @@ static int on_response(struct conn *c, const struct uplink_gen *gen, const struc
 		cut_hoarder(c);
 		return 0;
 	}
-	if (r == 0 && c->state == CONN_OPEN)
+	if (r == 0 && c->state == CONN_OPEN) {
 		conn_touch(c);
+		check_response_budget(c);
+	}
 	return r;
 }
 

@@ -107,6 +107,8 @@ void outflow_pump(struct outflow *of)
 			p->rest = str_skip(p->rest, (size_t)n);
 		if (n < 0 || p->rest.len == 0)
 			finish(p, n < 0 ? CODE_OUTPUT_OVERFLOW : 0);
+		if (list_empty(&of->pending) && of->on_empty)
+			of->on_empty(of);
 	}
 }
 

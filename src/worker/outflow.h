@@ -21,6 +21,8 @@ struct outflow {
 	/* Puts what it can of a piece on the link, `end` with the last byte of a final send.  How much that was, at least
 	 * one byte of those there are; negative errno. */
 	ssize_t (*emit)(struct outflow *of, struct str piece, bool end);
+	/* The last of the sends that waited has left; NULL: nobody cares. */
+	void (*on_empty)(struct outflow *of);
 };
 
 void outflow_init(struct outflow *of, struct link *line, uint64_t budget,

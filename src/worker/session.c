@@ -188,6 +188,14 @@ static ssize_t emit(struct outflow *of, struct str piece, bool end LS_UNUSED)
 	return r < 0 ? r : (ssize_t)part.len;
 }
 
+static void close_when_empty(struct outflow *of)
+{
+	struct session *s = LS_CONTAINER_OF(of, struct session, out);
+
+	if (s->closing)
+		control(s, FRAME_CLOSE);
+}
+
 static struct session *make(struct worker *w, conn_id id, const struct port *port)
 {
 	struct session_box *box = xzalloc(sizeof *box);
@@ -201,6 +209,7 @@ static struct session *make(struct worker *w, conn_id id, const struct port *por
 	list_init(&box->ready.link);
 	box->ready.run = run;
 	outflow_init(&s->out, worker_link(w, id), port->socket_buffer_size, emit);
+	s->out.on_empty = close_when_empty;
 	map_put(&w->sessions, id, s);
 	board_set(&w->o.board->sessions, w->sessions.count);
 	return s;
@@ -325,6 +334,8 @@ int session_close(struct worker *w, conn_id id, bool reset)
 		return CODE_CLOSING;
 	if (s)
 		s->closing = true;
+	if (s && !reset && !list_empty(&s->out.pending))
+		return 0; /* what was sent before leaves before: see close_when_empty() */
 	return link_send(line, &f, NULL, 0) < 0 ? CODE_OUTPUT_OVERFLOW : 0;
 }
 

@@ -37,7 +37,9 @@ static void poke(struct shared *s, const uint8_t *op)
 		atomic_store(&s->head.head, (uint64_t)a << (op[0] >> 2));
 		break;
 	case 2: { /* a header at a place where the consumer may look */
-		struct frame f = { .len = b % (CAP + 64), .type = op[0] & 64 ? 0xffff : op[0] >> 3, .flags = op[3] & 63 };
+		struct frame f = { .len = b % (CAP + 64),
+			           .type = op[0] & 64 ? 0xffff : op[0] >> 3,
+			           .flags = op[3] & 63 };
 
 		memcpy(s->data + a % (CAP / 32) * 32, &f, sizeof f);
 		break;
@@ -69,7 +71,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct link *l = link_ring_new(&(struct link_ring_opts){
 		.tx = { .own = &down.head, .peer = &down.tail, .data = down.data, .cap = CAP },
 		.rx = { .own = &up.tail, .peer = &up.head, .data = up.data, .cap = CAP },
-		.peer_bell = -1, .peer_asleep = &asleep, .receives = FRAME_UP, .backlog_max = 4096, .whole_max = WHOLE_MAX,
+		.peer_bell = -1,
+		.peer_asleep = &asleep,
+		.receives = FRAME_UP,
+		.backlog_max = 4096,
+		.whole_max = WHOLE_MAX,
 	});
 	struct frame f = { .type = FRAME_DATA };
 

@@ -33,8 +33,7 @@ struct stub_worker {
 	unsigned n;
 	char text[STUB_TEXT];
 	size_t len;
-	int (*on_frame)(struct stub_worker *w, const struct frame *f,
-	                struct str payload); /* NULL: noted only */
+	int (*on_frame)(struct stub_worker *w, const struct frame *f, struct str payload); /* NULL: noted only */
 };
 
 static struct loop stub_loop;
@@ -240,8 +239,7 @@ static inline const char *stub_types(const struct stub_worker *w)
 	return text;
 }
 
-static inline int stub_up(struct stub_worker *w, enum frame_type type, const struct frame *about,
-                          struct str payload)
+static inline int stub_up(struct stub_worker *w, enum frame_type type, const struct frame *about, struct str payload)
 {
 	struct frame f = { .type = (uint16_t)type, .conn = about->conn, .stream = about->stream };
 

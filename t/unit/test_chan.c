@@ -76,13 +76,10 @@ static void keeps_rings_apart(void)
 		struct ring_tx tx = chan_tx(&p.worker, r);
 		struct ring_rx rx = chan_rx(&p.worker, r);
 
-		inside &=
-			lies_in(&p.worker.up, tx.own, sizeof *tx.own) && lies_in(&p.worker.up, tx.data, RING);
-		inside &= lies_in(&p.worker.up, rx.own, sizeof *rx.own) &&
-		          lies_in(&p.worker.down, rx.data, RING);
+		inside &= lies_in(&p.worker.up, tx.own, sizeof *tx.own) && lies_in(&p.worker.up, tx.data, RING);
+		inside &= lies_in(&p.worker.up, rx.own, sizeof *rx.own) && lies_in(&p.worker.down, rx.data, RING);
 		inside &= lies_in(&p.worker.down, rx.peer, sizeof *rx.peer);
-		aligned &= (uintptr_t)tx.data % 4096 == 0 && (uintptr_t)tx.own % 64 == 0 &&
-		           (uintptr_t)rx.own % 64 == 0;
+		aligned &= (uintptr_t)tx.data % 4096 == 0 && (uintptr_t)tx.own % 64 == 0 && (uintptr_t)rx.own % 64 == 0;
 		memset(tx.data, (int)r + 1, RING);
 		memset(tx.own, (int)r + 0x11, sizeof *tx.own);
 		memset(rx.own, (int)r + 0x21, sizeof *rx.own);
@@ -174,12 +171,10 @@ static void shares_the_reactors_boards(void)
 	struct shm master = { 0 }, worker = { 0 };
 	int fd = chan_shared_create(100);
 
-	ok(chan_shared_map(fd, true, &master) == 0 && chan_shared_map(fd, false, &worker) == 0,
-	   "both map the boards");
+	ok(chan_shared_map(fd, true, &master) == 0 && chan_shared_map(fd, false, &worker) == 0, "both map the boards");
 	atomic_store(&chan_shared_board(&master, 99)->asleep, 7);
 	ok(atomic_load(&chan_shared_board(&worker, 99)->asleep) == 7, "what one reactor writes all see");
-	ok(lies_in(&worker, chan_shared_board(&worker, 99), sizeof(struct board_reactor)),
-	   "the last is inside");
+	ok(lies_in(&worker, chan_shared_board(&worker, 99), sizeof(struct board_reactor)), "the last is inside");
 	ok(is_closed_to_writers(fd, master.size), "nobody else can write them");
 	shm_unmap(&master);
 	shm_unmap(&worker);

@@ -94,7 +94,13 @@ static void dispatch_rules_hold(void)
 	fine("fixed dispatch", BIT(receive) | BIT(connect) | BIT(close), SET("dispatch_mode=fixed"));
 	fine("mode base keeps connections with their worker", BIT(receive) | BIT(close),
 	     SET("mode=base", "dispatch_mode=round"));
-	fine("http", BIT(request) | BIT(close), SET("protocol=http", "dispatch_mode=idle"));
+	refused("port 9501 has a \"close\" handler, but with dispatch_mode idle the events of one connection go to several"
+	        " workers, so there is no \"close\" event; use dispatch_mode fixed or take the handler out",
+	        BIT(request) | BIT(close), SET("protocol=http", "dispatch_mode=idle"));
+	refused("port 9501: package_max_length is 67108864, but it may be at most half of link_backlog_size (67108864), since"
+	        " a message waits there as a whole",
+	        BIT(receive), SET("package_max_length=64m"));
+	fine("bodies travel in pieces", BIT(request), SET("protocol=http", "package_max_length=64m"));
 }
 
 static void framing_fits(void)

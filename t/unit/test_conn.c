@@ -368,8 +368,7 @@ static void sends_files_between_bytes(void)
 		turn();
 		got += strlen(heard());
 	}
-	ok(conn->bytes_out == 400002 && chain_empty(&conn->pc.out) && got > 0,
-	   "bytes, a part of a file, bytes");
+	ok(conn->bytes_out == 400002 && chain_empty(&conn->pc.out) && got > 0, "bytes, a part of a file, bytes");
 
 	chain_append_file(&conn->pc.out, dup(fileno(file)), 0, 600000);
 	conn_touch(conn);
@@ -445,8 +444,7 @@ static void times_http_phases(void)
 	port->http_body_timeout = 50;
 	open_conn(PROTOCOL_HTTP);
 	took = until_end(3000);
-	ok(worker.reason == CLOSE_TIMEOUT_IDLE && took >= 55 && took < 110,
-	   "a client that never says anything");
+	ok(worker.reason == CLOSE_TIMEOUT_IDLE && took >= 55 && took < 110, "a client that never says anything");
 	close_conn();
 
 	open_conn(PROTOCOL_HTTP);
@@ -509,8 +507,7 @@ static void answers_after_half_close(void)
 	say("one\r\ntw");
 	shutdown(peer, SHUT_WR);
 	turns(4);
-	ok(strcmp(worker.text, "one\r\nS") == 0 && worker.ends == 0,
-	   "a raw one is handed on, the worker told");
+	ok(strcmp(worker.text, "one\r\nS") == 0 && worker.ends == 0, "a raw one is handed on, the worker told");
 	answer("got one");
 	conn_finish(conn, CLOSE_NORMAL);
 	turns(2);
@@ -606,8 +603,7 @@ static void lingers_for_the_answer(void)
 		turn();
 	}
 	ok(worker.ends == 1 && worker.frees == 0 && !list_empty(&owner.lingering), "an early 413 lingers");
-	ok(strncmp(heard(), "HTTP/1.1 413 ", 13) == 0 && strstr(heard(), "EOF"),
-	   "its answer and its end arrive");
+	ok(strncmp(heard(), "HTTP/1.1 413 ", 13) == 0 && strstr(heard(), "EOF"), "its answer and its end arrive");
 	close(peer);
 	for (began = now(); worker.frees == 0 && now() - began < 2000;)
 		turn();

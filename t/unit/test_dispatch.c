@@ -88,8 +88,7 @@ static void round_takes_turns(void)
 	begin(DISPATCH_ROUND);
 	for (unsigned i = 0; i < 400; i++)
 		counts[chosen()]++;
-	ok(counts[0] == 100 && counts[1] == 100 && counts[2] == 100 && counts[3] == 100,
-	   "round: each in turn");
+	ok(counts[0] == 100 && counts[1] == 100 && counts[2] == 100 && counts[3] == 100, "round: each in turn");
 	lines[1].full = true;
 	uplinks[3].current = NULL;
 	uplinks[3].failed = true;

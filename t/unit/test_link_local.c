@@ -132,8 +132,7 @@ static void tells_room_once(void)
 	link_flush(reactor.line);
 	ok(reactor.rooms == 0, "no room while nobody takes any");
 	link_drain(worker.line);
-	ok(reactor.rooms == 0,
-	   "the peer's drain tells nothing by itself: no call from one side into the other");
+	ok(reactor.rooms == 0, "the peer's drain tells nothing by itself: no call from one side into the other");
 	link_flush(reactor.line);
 	link_flush(reactor.line);
 	ok(reactor.rooms == 1 && !reactor.line->full, "the own flush does, once");
@@ -173,8 +172,7 @@ static void nobody_sleeps_over_the_other(void)
 		send_one(&worker, i, 1000);
 	link_flush(worker.line);
 	link_drain(reactor.line);
-	ok(!link_may_sleep(reactor.line),
-	   "the worker waits for room and there is room: its flush must come first");
+	ok(!link_may_sleep(reactor.line), "the worker waits for room and there is room: its flush must come first");
 	link_flush(worker.line);
 	ok(worker.rooms == 1 && link_may_sleep(reactor.line), "then all may sleep");
 	close_ends();

@@ -208,25 +208,20 @@ static void gathers_parts(void)
 
 static void joins_what_must_be_whole(void)
 {
-	static const size_t lengths[] = { 0,      1,    PIECE - 1, PIECE, PIECE + 1, 3 * PIECE, 3 * PIECE + 5,
-		                          200000, WHOLE };
+	static const size_t lengths[] = { 0, 1, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE, 3 * PIECE + 5, 200000, WHOLE };
 
 	for (unsigned i = 0; i < LS_COUNT(lengths); i++) {
-		struct frame f = { .type = FRAME_REQUEST,
-			           .flags = FRAME_END,
-			           .conn = 7,
-			           .stream = 3,
-			           .arg = 5,
-			           .value = 77 };
+		struct frame f = {
+			.type = FRAME_REQUEST, .flags = FRAME_END, .conn = 7, .stream = 3, .arg = 5, .value = 77
+		};
 		struct str payload = bytes(LS_MAX(lengths[i], (size_t)1));
 		const struct seen *s = &w.up.seen[0];
 
 		open_wire();
 		link_send(w.down.line, &f, &payload, 1);
 		settle();
-		ok(w.up.n_seen == 1 && s->f.len == payload.len && s->hash == hash_of(payload) &&
-		           s->f.stream == 3 && s->f.arg == 5 && s->f.value == 77 && s->f.flags & FRAME_END &&
-		           !(s->f.flags & FRAME_MORE),
+		ok(w.up.n_seen == 1 && s->f.len == payload.len && s->hash == hash_of(payload) && s->f.stream == 3 &&
+		           s->f.arg == 5 && s->f.value == 77 && s->f.flags & FRAME_END && !(s->f.flags & FRAME_MORE),
 		   "a REQUEST of %zu bytes is joined, END on it", payload.len);
 		close_wire();
 	}
@@ -325,8 +320,7 @@ static void takes_all_pieces_or_none(void)
 	for (unsigned i = 0; i < 20; i++)
 		whole += send_one(&w.down, FRAME_DATA, i, bytes(PIECE * 4 + 1)) == 0;
 	settle();
-	ok(whole > 10 && whole < 20 && w.up.n_seen == whole, "%u of 20 long frames were taken, those wholly",
-	   whole);
+	ok(whole > 10 && whole < 20 && w.up.n_seen == whole, "%u of 20 long frames were taken, those wholly", whole);
 	close_wire();
 }
 
@@ -354,8 +348,7 @@ static void takes_pieces_back_without_memory(void)
 			allocs_left = UINT32_MAX;
 			taken += send_one(&w.down, FRAME_DATA, sent++, bytes(3)) == 0;
 			settle();
-			sound &= w.up.n_seen == taken && !w.down.line->full &&
-			         self(w.down.line)->backlog_bytes == 0;
+			sound &= w.up.n_seen == taken && !w.down.line->full && self(w.down.line)->backlog_bytes == 0;
 			for (unsigned i = 0; i < w.up.n_seen; i++)
 				sound &= w.up.seen[i].hash == hash_of(bytes(w.up.seen[i].f.len));
 			close_wire();
@@ -481,8 +474,7 @@ static void refuses_endless_pieces(void)
 
 	open_wire();
 	while (r == 0 && pieces++ < 1000) {
-		put_raw((struct frame){ .type = FRAME_RESPONSE, .flags = FRAME_MORE, .stream = 1 },
-		        bytes(PIECE));
+		put_raw((struct frame){ .type = FRAME_RESPONSE, .flags = FRAME_MORE, .stream = 1 }, bytes(PIECE));
 		r = drain(&w.down);
 	}
 	ok(r == -EBADMSG && pieces == WHOLE / PIECE + 1, "pieces beyond the longest frame");
@@ -572,8 +564,7 @@ static void finds_what_was_never_taken(void)
 	link_ring_each_untaken(w.down.line, note_untaken, &u);
 	for (unsigned i = 0; i < u.n; i++)
 		u.sound &= u.conns[i] == i + 10;
-	ok(u.n == sent - 10 && u.sound, "ten of %u were taken; the others, ring and backlog, stand in order",
-	   sent);
+	ok(u.n == sent - 10 && u.sound, "ten of %u were taken; the others, ring and backlog, stand in order", sent);
 	u.n = 0;
 	u.stop_at = 3;
 	link_ring_each_untaken(w.down.line, note_untaken, &u);
@@ -672,8 +663,7 @@ static uint64_t piece_of; /* bytes of the present frame seen so far */
 static int count_echo(void *ctx, const struct frame *f, struct str payload)
 {
 	(void)ctx;
-	echo_errors +=
-		f->conn != echoed || (payload.len && memcmp(payload.p, pattern + piece_of, payload.len) != 0);
+	echo_errors += f->conn != echoed || (payload.len && memcmp(payload.p, pattern + piece_of, payload.len) != 0);
 	piece_of += payload.len;
 	echoed_bytes += payload.len;
 	if (!(f->flags & FRAME_MORE)) {

@@ -119,11 +119,9 @@ static void accepts_within_a_budget(void)
 	loop_turn(&loop);
 	ok(taken.n == CLIENTS && taken.refused == 0, "the others in the next ones");
 	for (unsigned i = 0; i < taken.n; i++)
-		sound &= fcntl(taken.fds[i], F_GETFL) & O_NONBLOCK &&
-		         fcntl(taken.fds[i], F_GETFD) & FD_CLOEXEC;
+		sound &= fcntl(taken.fds[i], F_GETFL) & O_NONBLOCK && fcntl(taken.fds[i], F_GETFD) & FD_CLOEXEC;
 	ok(sound, "non-blocking and close-on-exec");
-	ok(taken.peer.family == AF_INET && taken.peer.ip[0] == 127 && taken.peer.port > 0,
-	   "with the peer's address");
+	ok(taken.peer.family == AF_INET && taken.peer.ip[0] == 127 && taken.peer.port > 0, "with the peer's address");
 	close_all(clients, CLIENTS);
 }
 
@@ -138,8 +136,7 @@ static void refuses_what_is_too_much(void)
 	loop_turn(&loop);
 	ok(taken.n == 2 && taken.refused == 3, "two are taken, three refused");
 	text = reads(clients[4]);
-	ok(strncmp(text, "HTTP/1.1 503 ", 13) == 0 && strstr(text, "Connection: close\r\n") &&
-	           strstr(text, "\r\n\r\n"),
+	ok(strncmp(text, "HTTP/1.1 503 ", 13) == 0 && strstr(text, "Connection: close\r\n") && strstr(text, "\r\n\r\n"),
 	   "an HTTP client reads why");
 	close_all(clients, 5);
 
@@ -226,8 +223,7 @@ static void gets_its_spare_back(void)
 	few = (struct rlimit){ .rlim_cur = (rlim_t)lowest_fd(), .rlim_max = old.rlim_max };
 	setrlimit(RLIMIT_NOFILE, &few);
 	loop_turn(&loop);
-	ok(taken.n == 0 && taken.refused == 0 && listener->watch.events == 0,
-	   "without a spare it only rests");
+	ok(taken.n == 0 && taken.refused == 0 && listener->watch.events == 0, "without a spare it only rests");
 	setrlimit(RLIMIT_NOFILE, &old);
 	run_for(PAUSE_MS + 20);
 	ok(taken.n == 2 && listener->spare >= 0, "and gets one when there are some again");

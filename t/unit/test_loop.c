@@ -41,8 +41,7 @@ static void after(void *ctx)
 
 static void init_hook(struct named_hook *h, char name)
 {
-	*h = (struct named_hook){ .hook = { .before_sleep = before, .after_wake = after, .ctx = h },
-		                  .name = name };
+	*h = (struct named_hook){ .hook = { .before_sleep = before, .after_wake = after, .ctx = h }, .name = name };
 	list_init(&h->hook.link);
 }
 
@@ -58,8 +57,7 @@ static void runs_hooks_in_order(void)
 	loop_add_hook_first(&loop, &c.hook);
 	order[0] = '\0';
 	loop_turn(&loop);
-	ok(strcmp(order, "cabCAB") == 0, "before and after the sleep, in order, the first in front: %s",
-	   order);
+	ok(strcmp(order, "cabCAB") == 0, "before and after the sleep, in order, the first in front: %s", order);
 
 	a.remove_itself = true;
 	order[0] = '\0';

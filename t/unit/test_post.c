@@ -113,8 +113,8 @@ static void takes_from_many_threads(void)
 	for (unsigned i = 0; i < SENDERS; i++)
 		pthread_join(senders[i].thread, NULL);
 	stop(&r);
-	ok(received == SENDERS * EACH && disorder == 0, "%u calls from %d threads, each once and in order",
-	   received, SENDERS);
+	ok(received == SENDERS * EACH && disorder == 0, "%u calls from %d threads, each once and in order", received,
+	   SENDERS);
 }
 
 /* A round trip for each call: the loop must wake for a lone one. */

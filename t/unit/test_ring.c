@@ -107,7 +107,8 @@ static void asks_for_a_bell_when_full(void)
 	while (ring_put(&tx, &f, payload) == 0)
 		ring_publish(&tx);
 	ok(atomic_load(&w.head.want) == 1, "a full ring notes that the producer waits");
-	ok(ring_peek(&rx, &f, &lent) == 1 && ring_release(&rx), "releasing a frame tells the consumer to ring the bell");
+	ok(ring_peek(&rx, &f, &lent) == 1 && ring_release(&rx),
+	   "releasing a frame tells the consumer to ring the bell");
 	ok(ring_put(&tx, &f, payload) == 0, "then there is room");
 }
 
@@ -222,7 +223,7 @@ struct side {
 	_Atomic uint32_t asleep;
 	struct side *peer;
 	int bell;
-	bool lost;        /* it slept although there was something to do */
+	bool lost; /* it slept although there was something to do */
 	uint64_t sleeps;
 	uint32_t random;
 };
@@ -299,7 +300,8 @@ static void drive(struct side *s)
 		uint64_t burst = sent + (s->random % 8 ? 1 : 1 + (s->random >> 8 & 31));
 
 		f = (struct frame){ .len = (uint32_t)(sent % 8 ? 8 : 500), .conn = sent };
-		for (; sent - back < 64 && sent < burst && sent < ROUNDS && ring_put(&s->tx, &f, payload) == 0; f.conn = ++sent)
+		for (; sent - back < 64 && sent < burst && sent < ROUNDS && ring_put(&s->tx, &f, payload) == 0;
+		     f.conn = ++sent)
 			worked = true;
 		publish(s, false);
 		while (ring_peek(&s->rx, &f, &lent) == 1) {

@@ -74,8 +74,7 @@ static void fires_many_in_order(uint64_t start)
 	while (step())
 		steps++;
 	ok(fired == MANY && disorder == 0 && wrong_tick == 0,
-	   "%u timers from %llu: in order, each at its tick (%u turns)", fired, (unsigned long long)start,
-	   steps);
+	   "%u timers from %llu: in order, each at its tick (%u turns)", fired, (unsigned long long)start, steps);
 }
 
 static void catches_up_in_order(void)
@@ -173,8 +172,7 @@ static void agrees_with_a_naive_model(void)
 		model_step();
 		model_check();
 	}
-	ok(wrong == 0, "%d steps of setting, deleting and waiting are as a list of timers would do them",
-	   MODEL_STEPS);
+	ok(wrong == 0, "%d steps of setting, deleting and waiting are as a list of timers would do them", MODEL_STEPS);
 }
 
 /* ---- one by one --------------------------------------------------------------------------------------------------------- */
@@ -247,8 +245,7 @@ static void moves_when_set_again(void)
 
 static void reaches_the_far_future(void)
 {
-	static const uint64_t spans[] = { 1ULL << 24, 90ULL * 86400000, 1ULL << 40, UINT64_MAX / 2,
-		                          UINT64_MAX };
+	static const uint64_t spans[] = { 1ULL << 24, 90ULL * 86400000, 1ULL << 40, UINT64_MAX / 2, UINT64_MAX };
 	bool early = false, found = true;
 
 	for (unsigned i = 0; i < LS_COUNT(spans); i++) {

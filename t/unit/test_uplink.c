@@ -140,8 +140,8 @@ static void stalls_while_the_worker_is_full(void)
 		stub_turns(1);
 	}
 	c = only_conn();
-	ok(list_linked(&c->stalled) && sent < all,
-	   "a full ring stalls the connection (%zu of %zu bytes went)", sent, all);
+	ok(list_linked(&c->stalled) && sent < all, "a full ring stalls the connection (%zu of %zu bytes went)", sent,
+	   all);
 	ok(c->bytes_in < STUB_RING + 2 * 65536 + 65536, "which is read no further");
 	for (int i = 0; i < 1000 && w->len < all; i++) {
 		ssize_t n = send(fd, lines_of_text + sent, all - sent, MSG_NOSIGNAL);
@@ -179,10 +179,8 @@ static void keeps_a_stopped_worker_apart(void)
 	}
 	stub_settle(NULL, b);
 	ok(stub_reactor->uplinks[0].current->line->full, "the stopped worker's link is full");
-	ok(board_get(&stub_board.bytes_in) < 5 * 30 * 1000 + STUB_RING + 5 * 131072,
-	   "and its clients are not read");
-	ok(stub_count(b, FRAME_OPEN) == 5 && stub_count(b, FRAME_DATA) == 5 * 30 * 10,
-	   "the other's are served");
+	ok(board_get(&stub_board.bytes_in) < 5 * 30 * 1000 + STUB_RING + 5 * 131072, "and its clients are not read");
+	ok(stub_count(b, FRAME_OPEN) == 5 && stub_count(b, FRAME_DATA) == 5 * 30 * 10, "the other's are served");
 	before = stopped->n;
 	stub_settle(stopped, b);
 	ok(before == 0 && stub_count(stopped, FRAME_OPEN) == 5, "when it goes on it finds all that came");
@@ -223,8 +221,7 @@ static void answers_502_for_what_was_taken(void)
 	stub_begin(DISPATCH_FIXED);
 
 	struct stub_worker *w = stub_start(0), *next;
-	int taken = stub_connect(STUB_HTTP), skipped = stub_connect(STUB_HTTP),
-	    half = stub_connect(STUB_HTTP);
+	int taken = stub_connect(STUB_HTTP), skipped = stub_connect(STUB_HTTP), half = stub_connect(STUB_HTTP);
 	const char *text;
 
 	stub_say(taken, GET);
@@ -294,8 +291,7 @@ static void moves_a_body_that_has_begun(enum settings_dispatch mode, bool reload
 		sent += n > 0 ? (size_t)n : 0;
 		stub_turns(1);
 	}
-	ok(sent > STUB_RING / 2 && sent < sizeof body,
-	   "a part of the body went to a worker that takes nothing");
+	ok(sent > STUB_RING / 2 && sent < sizeof body, "a part of the body went to a worker that takes nothing");
 	if (reload)
 		next = stub_start(0);
 	stub_turns(2);
@@ -306,12 +302,10 @@ static void moves_a_body_that_has_begun(enum settings_dispatch mode, bool reload
 		sent += n > 0 ? (size_t)n : 0;
 		stub_turns(1);
 	}
-	ok(stub_count(other, FRAME_BODY) == 0 && reactor_connections(stub_reactor) > 0,
-	   "it waits for the successor");
+	ok(stub_count(other, FRAME_BODY) == 0 && reactor_connections(stub_reactor) > 0, "it waits for the successor");
 	if (!next)
 		next = stub_start(0);
-	for (int i = 0;
-	     i < 500 && !(stub_last(next, FRAME_BODY) && stub_last(next, FRAME_BODY)->flags & FRAME_END);
+	for (int i = 0; i < 500 && !(stub_last(next, FRAME_BODY) && stub_last(next, FRAME_BODY)->flags & FRAME_END);
 	     i++) {
 		ssize_t n = send(fd, body + sent, sizeof body - sent, MSG_NOSIGNAL);
 
@@ -320,8 +314,7 @@ static void moves_a_body_that_has_begun(enum settings_dispatch mode, bool reload
 		stub_take(next);
 	}
 	request = stub_last(next, FRAME_REQUEST);
-	ok(request && next->len > sizeof body &&
-	           memcmp(next->text + next->len - sizeof body, body, sizeof body) == 0,
+	ok(request && next->len > sizeof body && memcmp(next->text + next->len - sizeof body, body, sizeof body) == 0,
 	   "which gets all of it");
 	if (request)
 		stub_respond(next, request, LS_STR("thanks"), true);
@@ -350,8 +343,7 @@ static void waits_with_the_rest_of_a_body(void)
 	stub_turns(3);
 	next = stub_start(0);
 	stub_settle(next, other);
-	ok(strcmp(stub_types(next), "REQUEST BODY BODY") == 0 &&
-	           strcmp(next->text + next->len - 10, "0123456789") == 0,
+	ok(strcmp(stub_types(next), "REQUEST BODY BODY") == 0 && strcmp(next->text + next->len - 10, "0123456789") == 0,
 	   "what comes after the death follows what came before it (%s)", stub_types(next));
 	close(first);
 	close(fd);
@@ -388,8 +380,8 @@ static void forgets_requests_nobody_waits_for(void)
 	stub_turns(3);
 	next = stub_start(0);
 	stub_settle(next, NULL);
-	ok(stub_count(next, FRAME_REQUEST) == 4,
-	   "a successor gets only requests whose client still waits (%u)", stub_count(next, FRAME_REQUEST));
+	ok(stub_count(next, FRAME_REQUEST) == 4, "a successor gets only requests whose client still waits (%u)",
+	   stub_count(next, FRAME_REQUEST));
 	for (int i = 0; i < 32; i++)
 		close(fds[i]);
 	for (int i = 32; i < 40; i++)
@@ -452,8 +444,7 @@ static void keeps_raw_connections(void)
 	stub_settle(next, NULL);
 	ok(strcmp(stub_types(next), "OPEN DATA DATA") == 0 && next->seen[0].f.flags & FRAME_ADOPTED,
 	   "a raw connection goes over to the successor");
-	ok(strcmp(next->text + sizeof(struct frame_open), "two\nthree\n") == 0,
-	   "with what was not taken, in order");
+	ok(strcmp(next->text + sizeof(struct frame_open), "two\nthree\n") == 0, "with what was not taken, in order");
 	close(fd);
 	stub_settle(next, NULL);
 	ok(stub_count(next, FRAME_SHUT) == 1, "and ends there");
@@ -517,8 +508,8 @@ static void tells_of_an_end_without_witness(void)
 	stub_turns(4);
 	next = stub_start(0);
 	stub_settle(next, NULL);
-	ok(strcmp(stub_types(next), "CLOSED") == 0,
-	   "who ended while there was no process: the next is told (%s)", stub_types(next));
+	ok(strcmp(stub_types(next), "CLOSED") == 0, "who ended while there was no process: the next is told (%s)",
+	   stub_types(next));
 	stub_gone(next);
 	stub_end();
 }
@@ -574,14 +565,12 @@ static void hands_raw_connections_over(void)
 	stub_up(old, FRAME_SEND, &old->seen[0].f, LS_STR("from the old"));
 	stub_settle(old, next);
 	ok(strcmp(stub_heard(fd), "from the old") == 0, "the old one may still answer");
-	conn_kill(reactor_conn(stub_reactor, stub_last(old, FRAME_OPEN)->conn), CLOSE_BY_SERVER,
-	          CLOSE_SHUTDOWN);
+	conn_kill(reactor_conn(stub_reactor, stub_last(old, FRAME_OPEN)->conn), CLOSE_BY_SERVER, CLOSE_SHUTDOWN);
 	stub_settle(old, next);
 	ok(stub_count(old, FRAME_CLOSED) == 1 && stub_count(next, FRAME_CLOSED) == 0,
 	   "an end is told to who knows the connection");
 	stub_gone(old);
-	conn_kill(reactor_conn(stub_reactor, stub_last(next, FRAME_OPEN)->conn), CLOSE_BY_SERVER,
-	          CLOSE_SHUTDOWN);
+	conn_kill(reactor_conn(stub_reactor, stub_last(next, FRAME_OPEN)->conn), CLOSE_BY_SERVER, CLOSE_SHUTDOWN);
 	stub_settle(next, NULL);
 	ok(stub_count(next, FRAME_CLOSED) == 1, "each once");
 	close(fd);
@@ -610,8 +599,7 @@ static void drains(void)
 	stub_settle(w, NULL);
 	reactor_drain(stub_reactor, true, on_drained, NULL);
 	stub_settle(w, NULL);
-	ok(drained == 0 && strcmp(stub_heard(idle), "EOF") == 0,
-	   "idle connections are closed, the busy one stays");
+	ok(drained == 0 && strcmp(stub_heard(idle), "EOF") == 0, "idle connections are closed, the busy one stays");
 	stub_respond(w, stub_last(w, FRAME_REQUEST), LS_STR("last"), true);
 	stub_settle(w, NULL);
 	ok(strstr(stub_heard(fd), "Connection: close\r\n") && drained == 1 && stub_count(w, FRAME_BYE) == 1,
@@ -672,8 +660,7 @@ static void acknowledges_output(void)
 	uint64_t sent = 0, asked;
 
 	stub_begin(DISPATCH_FIXED);
-	stub_settings.ports[STUB_HTTP].socket_buffer_size = stub_settings.ports[STUB_RAW].socket_buffer_size =
-		200000;
+	stub_settings.ports[STUB_HTTP].socket_buffer_size = stub_settings.ports[STUB_RAW].socket_buffer_size = 200000;
 
 	struct stub_worker *w = stub_start(0);
 	int web = stub_connect(STUB_HTTP), skipped = stub_connect(STUB_HTTP), raw = stub_connect(STUB_RAW);
@@ -930,8 +917,7 @@ static int on_random_frame(struct stub_worker *w, const struct frame *f, struct 
 
 static void random_client(unsigned i)
 {
-	static const char *const says[] = { GET, GET GET, POST_10 "0123456789", POST_10 "012",
-		                            "one\ntwo\nth" };
+	static const char *const says[] = { GET, GET GET, POST_10 "0123456789", POST_10 "012", "one\ntwo\nth" };
 	const char *text;
 
 	if (clients[i].fd < 0 && some(3) == 0) {
@@ -1015,12 +1001,11 @@ static void survives_anything(enum settings_dispatch mode)
 		stub_settle(workers[0], workers[1]);
 	ok(reactor_connections(stub_reactor) == 0 && stub_bad == 0 &&
 	           board_get(&stub_board.accepted) == board_get(&stub_board.closed),
-	   "mode %d: %d random steps; %llu × 200, %llu × 502, %llu × 503; all %llu connections have ended",
-	   mode, STEPS, (unsigned long long)answers_200, (unsigned long long)answers_502,
-	   (unsigned long long)answers_503, (unsigned long long)board_get(&stub_board.accepted));
+	   "mode %d: %d random steps; %llu × 200, %llu × 502, %llu × 503; all %llu connections have ended", mode, STEPS,
+	   (unsigned long long)answers_200, (unsigned long long)answers_502, (unsigned long long)answers_503,
+	   (unsigned long long)board_get(&stub_board.accepted));
 	for (unsigned i = 0; i < 2; i++)
-		ok(list_empty(&stub_reactor->uplinks[i].stalled) &&
-		           list_empty(&stub_reactor->uplinks[i].orphans) &&
+		ok(list_empty(&stub_reactor->uplinks[i].stalled) && list_empty(&stub_reactor->uplinks[i].orphans) &&
 		           stub_reactor->uplinks[i].current->owed == 0,
 		   "nothing is left at slot %u", i);
 	for (unsigned i = 0; i < 2; i++)
