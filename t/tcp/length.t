@@ -66,7 +66,7 @@ matrix 'lengths that cannot be close the connection' => sub ($mode) {
 };
 
 matrix 'a header alone reserves no memory' => sub ($mode) {
-	my $server = start('N', package_max_length => '500m');
+	my $server = start('N', package_max_length => '500m', link_backlog_size => '1g');
 	my $before = $server->resident;
 	my @clients = map { $server->client->send(pack('N', 400_000_000) . 'x') } 1 .. 10;
 
