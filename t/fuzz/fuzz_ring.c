@@ -66,8 +66,12 @@ static bool on_untaken(void *ctx, const struct frame *f, struct str payload)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct shared up = { .data = calloc(1, CAP) }, down = { .data = calloc(1, CAP) };
+	static struct shared up, down; /* the fake stack of gcc's ASan does not keep 64-byte alignment */
 	_Atomic uint32_t asleep = 0;
+
+	up = (struct shared){ .data = calloc(1, CAP) };
+	down = (struct shared){ .data = calloc(1, CAP) };
+
 	struct link *l = link_ring_new(&(struct link_ring_opts){
 		.tx = { .own = &down.head, .peer = &down.tail, .data = down.data, .cap = CAP },
 		.rx = { .own = &up.tail, .peer = &up.head, .data = up.data, .cap = CAP },
