@@ -12,6 +12,8 @@
 
 typedef _Atomic uint64_t board_word;
 
+enum { BOARD_PORTS = 64 }; /* SETTINGS_PORTS_MAX, which this floor does not know */
+
 struct board_reactor {
 	alignas(64) _Atomic uint32_t asleep; /* workers ring its bell only if set */
 	alignas(64) board_word accepted;
@@ -22,6 +24,7 @@ struct board_reactor {
 	board_word refused; /* over max_connection */
 	board_word bad;     /* requests answered 4xx by the reactor itself */
 	board_word turns;
+	board_word connections[BOARD_PORTS]; /* open now, by port index */
 };
 
 enum board_state { BOARD_STARTING, BOARD_READY, BOARD_DRAINING, BOARD_STOPPED };

@@ -5,10 +5,13 @@
 #include "sys/fd.h"
 #include "sys/sig.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
 enum { READ_CAP = 64 * 1024, CONNS_KEPT = 1024 };
+
+static_assert((int)BOARD_PORTS >= (int)SETTINGS_PORTS_MAX, "each port has its count");
 
 /* ---- connections ---------------------------------------------------------------------------------------------------------- */
 
@@ -45,6 +48,7 @@ static void on_conn_end(struct conn *c, enum close_by by)
 
 	uplink_end(c, by);
 	slots_del(&r->conns, c->pc.id);
+	board_add(&r->o.board->connections[c->pc.port->index], UINT64_MAX); /* one less */
 	board_add(&r->o.board->closed, 1);
 	check_drained(r);
 }
@@ -83,6 +87,7 @@ static void accept_conn(struct reactor *r, int fd, const struct port *port, cons
 		conn_drop(c);
 		return;
 	}
+	board_add(&r->o.board->connections[port->index], 1);
 	uplink_open(c);
 	if (r->draining)
 		drain_conn(r, c);

@@ -14,6 +14,7 @@ struct totals {
 	uint64_t closed;
 	uint64_t requests;
 	uint64_t refused;
+	uint64_t connections[SETTINGS_PORTS_MAX]; /* by port */
 };
 
 static const char *protocol_of(const struct master *m, const struct port *p, char *out, size_t cap)
@@ -32,6 +33,8 @@ static void add_board(struct totals *t, const struct board_reactor *b)
 	t->closed += board_get(&b->closed);
 	t->requests += board_get(&b->requests);
 	t->refused += board_get(&b->refused);
+	for (unsigned i = 0; i < SETTINGS_PORTS_MAX; i++)
+		t->connections[i] += board_get(&b->connections[i]);
 }
 
 static const struct board_worker *board_of(const struct keeper_gen *g)
@@ -42,7 +45,12 @@ static const struct board_worker *board_of(const struct keeper_gen *g)
 static struct totals count(const struct master *m)
 {
 	const struct keeper *k = &m->keeper;
-	struct totals t = { k->gone.accepted, k->gone.closed, k->gone.requests, m->refused };
+	struct totals t = {
+		.accepted = k->gone.accepted,
+		.closed = k->gone.closed,
+		.requests = k->gone.requests,
+		.refused = m->refused,
+	};
 
 	for (unsigned i = 0; i < k->o.reactors; i++)
 		add_board(&t, chan_shared_board(&k->shared, i));
@@ -95,7 +103,7 @@ static void put_address(const struct sock_addr *a, FILE *f)
 	fprintf(f, ",\"port\":%u", peer.port);
 }
 
-static void put_listeners(const struct master *m, FILE *f, uint64_t connections)
+static void put_listeners(const struct master *m, FILE *f, const struct totals *t)
 {
 	const struct settings *s = &m->release->settings;
 	char protocol[32];
@@ -106,11 +114,7 @@ static void put_listeners(const struct master *m, FILE *f, uint64_t connections)
 		put_address(&s->ports[i].address, f);
 		fputs(",\"protocol\":", f);
 		jsonline_put(f, str_from(protocol_of(m, &s->ports[i], protocol, sizeof protocol)));
-		/* Who accepts counts by port; who closes does not. */
-		if (s->n_ports == 1)
-			fprintf(f, ",\"connections\":%" PRIu64 "}", connections);
-		else
-			fputs(",\"connections\":null}", f);
+		fprintf(f, ",\"connections\":%" PRIu64 "}", t->connections[i]);
 	}
 	fputs("]", f);
 }
@@ -178,7 +182,7 @@ char *status_json(const struct master *m)
 	        ",\"uptime\":%" PRIu64 ",\"connections\":%" PRIu64 ",\"accepted\":%" PRIu64 ",\"closed\":%" PRIu64
 	        ",\"refused\":%" PRIu64 ",\"requests\":%" PRIu64,
 	        (clock_ms() - m->started_ms) / 1000, connections, t.accepted, t.closed, t.refused, t.requests);
-	put_listeners(m, f, connections);
+	put_listeners(m, f, &t);
 	put_reactors(m, f);
 	put_workers(m, f);
 	fputs(",\"tasks\":[]}", f);

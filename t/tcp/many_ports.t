@@ -26,6 +26,10 @@ matrix 'each port speaks its protocol and has its handlers' => sub ($mode) {
 	is(scalar @{ $server->ready->{ports} }, 3, 'the ready line names them');
 	my @listed = sort map { $_->{port} // 0 } @{ $server->status->{listeners} };
 	is_deeply(\@listed, [ sort map { $server->port($_) } 1 .. 3 ], 'and so does status');
+
+	my @open = map { $server->client(port => $server->port(2))->send("x\n") } 1 .. 2;
+	$_->recv(7) for @open;
+	is((grep { $_->{port} == $server->port(2) } @{ $server->status->{listeners} })[0]{connections}, 2, 'with the connections of each');
 };
 
 matrix 'a port inherits what it does not set itself' => sub ($mode) {
