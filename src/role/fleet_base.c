@@ -14,14 +14,16 @@ enum { HOOKS_AT_STOP = 2, HOOK_RUNS_MAX = 16 };
 struct base_fleet {
 	struct fleet base;
 	struct super *super;
-	unsigned hook_runs;  /* eval children that run a handler now */
+	struct list hooks;  /* struct hook_run: one runs at a time, in the order of what happened; the first runs now */
+	unsigned hook_runs; /* how many those are */
 	unsigned stop_hooks; /* of HOOKS_AT_STOP: how many were begun */
 	bool stopped;        /* no worker is left */
 };
 
 struct hook_run {
+	struct list link;
 	struct base_fleet *fleet;
-	enum settings_event event;
+	struct evaluate_hook hook;
 };
 
 static struct base_fleet *of(struct fleet *f)
@@ -32,6 +34,14 @@ static struct base_fleet *of(struct fleet *f)
 /* ---- handlers of the app --------------------------------------------------------------------- */
 
 static void run_stop_hooks(struct base_fleet *f);
+static void run_first_hook(struct base_fleet *f);
+
+static void drop_hook(struct hook_run *run)
+{
+	run->fleet->hook_runs--;
+	list_del(&run->link);
+	free(run);
+}
 
 static void on_hook_done(void *ctx, struct release *release, const struct err *err)
 {
@@ -40,45 +50,55 @@ static void on_hook_done(void *ctx, struct release *release, const struct err *e
 
 	release_unref(release);
 	if (err->code)
-		log_error("the %s handler: %s", settings_event_name((int)run->event), err->text);
-	free(run);
-	f->hook_runs--;
+		log_error("the %s handler: %s", settings_event_name((int)run->hook.event), err->text);
+	drop_hook(run);
+	run_first_hook(f);
 	if (f->stopped)
 		run_stop_hooks(f);
 }
 
-/* False: the app has no such handler, or it could not be run. */
+/* Starts the handler that is first in the queue; those that cannot be started are left out. */
+static void run_first_hook(struct base_fleet *f)
+{
+	struct list *first;
+
+	while ((first = list_first(&f->hooks))) {
+		struct hook_run *run = LS_CONTAINER_OF(first, struct hook_run, link);
+		struct release *release = f->super->release;
+		struct evaluate_opts opts = {
+			.loop = f->base.loop,
+			.self = CTL_ROLE_MASTER,
+			.out = log_fd(),
+			.timeout_ms = release->settings.eval_timeout,
+			.done = on_hook_done,
+			.ctx = run,
+		};
+		struct err err;
+
+		if (evaluate_hook(&opts, release, &run->hook, &err))
+			return;
+		log_error("%s", err.text);
+		drop_hook(run);
+	}
+}
+
+/* False: the app has no such handler, or too many wait. */
 static bool begin_hook(struct base_fleet *f, const struct evaluate_hook *hook)
 {
-	struct release *release = f->super->release;
 	struct hook_run *run;
-	struct err err;
 
-	if (!(release->settings.events & 1ULL << hook->event))
+	if (!(f->super->release->settings.events & 1ULL << hook->event))
 		return false;
 	if (f->hook_runs == HOOK_RUNS_MAX) {
-		log_warn("too many handlers run already; one %s is left out", settings_event_name((int)hook->event));
+		log_warn("too many handlers wait already; one %s is left out", settings_event_name((int)hook->event));
 		return false;
 	}
 	run = xzalloc(sizeof *run);
-	*run = (struct hook_run){ f, hook->event };
-
-	struct evaluate_opts opts = {
-		.loop = f->base.loop,
-		.self = CTL_ROLE_MASTER,
-		.out = log_fd(),
-		.timeout_ms = release->settings.eval_timeout,
-		.done = on_hook_done,
-		.ctx = run,
-	};
-
-	if (!evaluate_hook(&opts, release, hook, &err)) {
-		log_error("%s", err.text);
-		free(run);
-		return false;
-	}
-	f->hook_runs++;
-	return true;
+	*run = (struct hook_run){ .fleet = f, .hook = *hook };
+	list_append(&f->hooks, &run->link);
+	if (f->hook_runs++ == 0)
+		run_first_hook(f);
+	return f->hook_runs > 0;
 }
 
 static bool begin_plain_hook(struct base_fleet *f, enum settings_event event)
@@ -283,6 +303,7 @@ struct fleet *fleet_base_new(const struct fleet *base)
 {
 	struct base_fleet *f = xzalloc(sizeof *f);
 
+	list_init(&f->hooks);
 	f->base = *base;
 	f->base.ops = &ops;
 	f->super = super_new(&(struct super_opts){
