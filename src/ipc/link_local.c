@@ -9,13 +9,7 @@
 
 /* A queue is a list of chunks; each frame lies whole in one chunk, header first, aligned to the header. */
 
-enum {
-	CHUNK_SIZE = 128 * 1024 - 64,
-	SPARES_MAX = 4,
-	DRAIN_FRAMES = 1024,
-	DRAIN_BYTES = 4 << 20,
-	PIECE_MAX = 120 * 1024
-};
+enum { CHUNK_SIZE = 136 * 1024, SPARES_MAX = 8, DRAIN_FRAMES = 1024, DRAIN_BYTES = 4 << 20, PIECE_MAX = 120 * 1024 };
 
 struct chunk {
 	struct list link;
