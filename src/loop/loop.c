@@ -1,35 +1,18 @@
 #include "loop/loop.h"
 
+#include "base/clock.h"
+#include "loop/watch.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <unistd.h>
+
 enum { HOOK_ROUNDS = 32 };
 
-static void do_nothing(uv_idle_t *idle LS_UNUSED)
-{
-	/* An active idle handle makes libuv poll without sleeping; that is all it is for. */
-}
+/* ---- the parts of a turn ------------------------------------------------------------------------------------------ */
 
-static void on_alarm(uv_timer_t *alarm)
-{
-	struct loop *l = alarm->data;
-
-	l->alarm_due = 0;
-	timer_wheel_advance(&l->wheel, loop_now(l));
-}
-
-/* Sets the one uv_timer to the wheel's next due time, if that has changed. */
-static void set_alarm(struct loop *l)
-{
-	uint64_t due = timer_wheel_next(&l->wheel);
-
-	if (due == l->alarm_due)
-		return;
-	l->alarm_due = due;
-	if (due == 0)
-		uv_timer_stop(&l->alarm);
-	else
-		uv_timer_start(&l->alarm, on_alarm, due > loop_now(l) ? due - loop_now(l) : 0, 0);
-}
-
-static bool run_hooks(struct loop *l)
+static bool run_hooks_once(struct loop *l)
 {
 	bool more = false;
 
@@ -42,27 +25,19 @@ static bool run_hooks(struct loop *l)
 	return more;
 }
 
-static void before_sleep(uv_prepare_t *prepare)
+/* Hooks give each other work (worker and reactor in base mode); a few rounds of that are cheaper than asking the kernel in
+ * between.  True: there is more all the same. */
+static bool before_sleep(struct loop *l)
 {
-	struct loop *l = prepare->data;
 	bool more = true;
 
-	/* Hooks give each other work (worker and reactor in base mode); a few rounds of that are cheaper than asking the
-	 * kernel in between. */
 	for (int round = 0; round < HOOK_ROUNDS && more && !l->stopping; round++)
-		more = run_hooks(l);
-	set_alarm(l);
-	if (more)
-		uv_idle_start(&l->idle, do_nothing);
-	else
-		uv_idle_stop(&l->idle);
-	l->turns++;
+		more = run_hooks_once(l);
+	return more;
 }
 
-static void after_wake(uv_check_t *check)
+static void after_wake(struct loop *l)
 {
-	struct loop *l = check->data;
-
 	LS_LIST_EACH_SAFE (it, after, &l->hooks) {
 		struct loop_hook *hook = LS_CONTAINER_OF(it, struct loop_hook, link);
 
@@ -71,43 +46,119 @@ static void after_wake(uv_check_t *check)
 	}
 }
 
+static int least(int a, int b)
+{
+	if (a < 0 || b < 0)
+		return a < 0 ? b : a;
+	return a < b ? a : b;
+}
+
+/* Milliseconds until libuv wants to run; -1: only when its descriptor says so.  (It counts a loop without handles as one that
+ * wants to run at once.) */
+static int uv_time(struct loop *l)
+{
+	return uv_loop_alive(&l->uv) ? uv_backend_timeout(&l->uv) : -1;
+}
+
+/* Milliseconds until the wheel or libuv wants to run; -1: nothing is set. */
+static int time_to_sleep(struct loop *l)
+{
+	uint64_t due = timer_wheel_next(&l->wheel);
+	uint64_t left = due > l->now_ms ? due - l->now_ms : 0;
+	int ours = due == 0 ? -1 : left > INT_MAX ? INT_MAX : (int)left;
+
+	return least(ours, uv_time(l));
+}
+
+static void run_uv(struct loop *l)
+{
+	l->uv_due = false;
+	uv_run(&l->uv, UV_RUN_NOWAIT);
+}
+
+/* Waits and tells every watch what happened. */
+static void handle_events(struct loop *l, int timeout)
+{
+	int n = epoll_wait(l->epoll, l->events, LOOP_BATCH, timeout);
+
+	l->now_ms = clock_ms();
+	l->n_events = n > 0 ? n : 0; /* EINTR: a debugger came and went */
+	for (int i = 0; i < l->n_events; i++) {
+		void *what = l->events[i].data.ptr;
+
+		if (what == l)
+			l->uv_due = true;
+		else if (what)
+			watch_on_events(what, l->events[i].events);
+	}
+	l->n_events = 0;
+}
+
+static void tell_closed(struct loop *l)
+{
+	for (struct list *it; (it = list_shift(&l->closing));) {
+		struct watch *w = LS_CONTAINER_OF(it, struct watch, closing);
+
+		if (w->on_closed)
+			w->on_closed(w);
+	}
+}
+
+void loop_turn(struct loop *l, bool wait)
+{
+	l->now_ms = clock_ms();
+	timer_wheel_advance(&l->wheel, l->now_ms);
+
+	bool more = before_sleep(l);
+
+	if (l->uv_due)
+		run_uv(l);
+	if (more || !wait || l->stopping || !list_empty(&l->closing))
+		handle_events(l, 0);
+	else
+		handle_events(l, time_to_sleep(l));
+	if (l->uv_due || uv_time(l) == 0)
+		run_uv(l);
+	after_wake(l);
+	tell_closed(l);
+	l->turns++;
+}
+
+/* ---- life --------------------------------------------------------------------------------------------------------- */
+
 int loop_init(struct loop *l)
 {
-	*l = (struct loop){ 0 };
+	memset(l, 0, sizeof *l);
 
+	struct epoll_event uv_event = { .events = EPOLLIN, .data.ptr = l };
 	int r = uv_loop_init(&l->uv);
 
 	if (r < 0)
 		return r;
+	l->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (l->epoll < 0 || epoll_ctl(l->epoll, EPOLL_CTL_ADD, uv_backend_fd(&l->uv), &uv_event) < 0) {
+		r = -errno;
+		if (l->epoll >= 0)
+			close(l->epoll);
+		uv_loop_close(&l->uv);
+		return r;
+	}
 	list_init(&l->hooks);
-	timer_wheel_init(&l->wheel, loop_now(l));
-	uv_prepare_init(&l->uv, &l->prepare);
-	uv_check_init(&l->uv, &l->check);
-	uv_idle_init(&l->uv, &l->idle);
-	uv_timer_init(&l->uv, &l->alarm);
-	l->prepare.data = l;
-	l->check.data = l;
-	l->alarm.data = l;
-	uv_prepare_start(&l->prepare, before_sleep);
-	uv_check_start(&l->check, after_wake);
+	list_init(&l->closing);
+	l->now_ms = clock_ms();
+	timer_wheel_init(&l->wheel, l->now_ms);
 	return 0;
 }
 
 void loop_run(struct loop *l)
 {
 	while (!l->stopping)
-		uv_run(&l->uv, UV_RUN_DEFAULT);
+		loop_turn(l, true);
 }
 
 void loop_stop(struct loop *l)
 {
 	l->stopping = true;
-	uv_stop(&l->uv);
-}
-
-void loop_turn(struct loop *l)
-{
-	uv_run(&l->uv, UV_RUN_NOWAIT);
 }
 
 static void close_handle(uv_handle_t *handle, void *arg LS_UNUSED)
@@ -118,11 +169,11 @@ static void close_handle(uv_handle_t *handle, void *arg LS_UNUSED)
 
 void loop_fini(struct loop *l)
 {
-	uv_prepare_stop(&l->prepare);
-	uv_check_stop(&l->check);
+	tell_closed(l);
 	uv_walk(&l->uv, close_handle, NULL);
 	while (uv_loop_close(&l->uv) == UV_EBUSY)
 		uv_run(&l->uv, UV_RUN_NOWAIT);
+	close(l->epoll);
 }
 
 void loop_add_hook(struct loop *l, struct loop_hook *hook)

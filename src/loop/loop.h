@@ -1,7 +1,8 @@
-/* One event loop of one thread: a uv_loop_t with hooks around its sleep.
+/* One event loop of one thread: an epoll set of our own for sockets, pipes and bells, with a uv_loop_t inside it.
  *
- * A turn: timers, before_sleep hooks (publish what was queued), sleep, descriptor events, after_wake hooks (drain what
- * came), closed handles.  Created after exec only, never inherited.
+ * A turn: timers, before_sleep hooks (publish what was queued), sleep, descriptor events, libuv's callbacks if it has any,
+ * after_wake hooks, closed watches.  libuv gives what is not the hot path: wake-ups from other threads (post.c) and, later,
+ * name resolution, file events and the thread pool (ADR 9).  Created after exec only, never inherited.
  */
 #pragma once
 
@@ -10,7 +11,10 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/epoll.h>
 #include <uv.h>
+
+enum { LOOP_BATCH = 256 };
 
 struct loop_hook {
 	struct list link;
@@ -23,14 +27,16 @@ struct loop_hook {
 
 struct loop {
 	uv_loop_t uv;
-	uv_prepare_t prepare;
-	uv_check_t check;
-	uv_idle_t idle;
-	uv_timer_t alarm;
+	int epoll;
+	int n_events; /* in `events`, of this turn */
+	struct epoll_event
+		events[LOOP_BATCH]; /* data.ptr: struct watch; NULL: closed meanwhile; the loop itself: libuv */
 	struct list hooks;
+	struct list closing; /* struct watch.closing: on_closed is due at the end of the turn */
 	struct timer_wheel wheel;
-	uint64_t alarm_due; /* what the uv_timer is set to; 0: not set */
+	uint64_t now_ms;
 	uint64_t turns;
+	bool uv_due; /* libuv must run before we sleep: it got new handles, or some are closing */
 	bool stopping;
 };
 
@@ -39,8 +45,8 @@ int loop_init(struct loop *l);
 /* Runs until loop_stop(). */
 void loop_run(struct loop *l);
 void loop_stop(struct loop *l);
-/* One turn without sleeping: handles that were closed get their callbacks. */
-void loop_turn(struct loop *l);
+/* One turn; with `wait` it may sleep until something happens. */
+void loop_turn(struct loop *l, bool wait);
 /* Closes what is still open in the loop and frees it; nothing may use it afterwards. */
 void loop_fini(struct loop *l);
 /* Hooks run in the order they were added.  `hook` is the caller's and outlives the loop or is removed. */
@@ -49,8 +55,8 @@ void loop_add_hook(struct loop *l, struct loop_hook *hook);
 void loop_add_hook_first(struct loop *l, struct loop_hook *hook);
 void loop_del_hook(struct loop *l, struct loop_hook *hook);
 
-/* Monotonic milliseconds, read once per turn. */
+/* Monotonic milliseconds, read before and after the sleep of each turn. */
 static inline uint64_t loop_now(const struct loop *l)
 {
-	return uv_now(&l->uv);
+	return l->now_ms;
 }

@@ -23,6 +23,8 @@ int mailbox_open(struct mailbox *m, struct loop *l)
 
 	if (r < 0)
 		return r;
+	l->uv_due = true;
+	m->loop = l;
 	list_init(&m->queue);
 	return -pthread_mutex_init(&m->lock, NULL);
 }
@@ -44,5 +46,6 @@ void mailbox_close(struct mailbox *m)
 {
 	on_async(&m->async);
 	pthread_mutex_destroy(&m->lock);
+	m->loop->uv_due = true;
 	uv_close((uv_handle_t *)&m->async, NULL);
 }

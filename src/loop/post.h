@@ -11,6 +11,7 @@ struct post {
 };
 
 struct mailbox {
+	struct loop *loop;
 	uv_async_t async;
 	pthread_mutex_t lock;
 	struct list queue;

@@ -3,60 +3,59 @@
 #include <errno.h>
 #include <unistd.h>
 
-static void on_poll(uv_poll_t *poll, int status, int events)
+void watch_on_events(struct watch *w, uint32_t events)
 {
-	struct watch *w = LS_CONTAINER_OF(poll, struct watch, poll);
-
-	/* An error shows at the next read or write, where it gets its errno.  libuv has stopped watching at it. */
-	if (status < 0) {
-		uv_poll_start(&w->poll, w->events, on_poll);
-		events = WATCH_READ | WATCH_WRITE;
-	}
-	w->on_event(w, events);
+	/* An error or a hang-up shows at the next read or write, where it gets its errno. */
+	if (events & (EPOLLERR | EPOLLHUP))
+		events |= WATCH_READ | WATCH_WRITE;
+	w->on_event(w, (int)(events & (WATCH_READ | WATCH_WRITE)));
 }
 
 int watch_open(struct watch *w, struct loop *l, int fd, void (*on_event)(struct watch *w, int events))
 {
-	int r = uv_poll_init(&l->uv, &w->poll, fd);
+	struct epoll_event e = { .events = WATCH_READ, .data.ptr = w };
 
-	if (r < 0)
-		return r;
-	w->on_event = on_event;
-	w->on_closed = NULL;
-	w->fd = fd;
-	w->events = 0;
+	if (epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &e) < 0)
+		return -errno;
+	*w = (struct watch){ .loop = l, .on_event = on_event, .fd = fd, .events = WATCH_READ };
+	list_init(&w->closing);
 	return 0;
+}
+
+/* An empty set still reports errors, again and again: a watch that waits for nothing is taken out. */
+static int operation(int from, int to)
+{
+	if (from == 0)
+		return EPOLL_CTL_ADD;
+	return to == 0 ? EPOLL_CTL_DEL : EPOLL_CTL_MOD;
 }
 
 void watch_set(struct watch *w, int events)
 {
+	struct epoll_event e = { .events = (uint32_t)events, .data.ptr = w };
+
 	if (events == w->events || w->fd < 0)
 		return;
-	w->events = events;
-	if (events)
-		uv_poll_start(&w->poll, events, on_poll);
-	else
-		uv_poll_stop(&w->poll);
-}
-
-static void on_handle_closed(uv_handle_t *handle)
-{
-	struct watch *w = LS_CONTAINER_OF(handle, struct watch, poll);
-
-	if (w->on_closed)
-		w->on_closed(w);
+	/* Only ENOMEM and ENOSPC (max_user_watches) are possible; then nothing was changed, and the next call tries again. */
+	if (epoll_ctl(w->loop->epoll, operation(w->events, events), w->fd, &e) == 0)
+		w->events = events;
 }
 
 int watch_release(struct watch *w, void (*on_closed)(struct watch *w))
 {
+	struct loop *l = w->loop;
 	int fd = w->fd;
 
 	if (fd < 0)
 		return -EBADF;
+	/* Explicitly, although it may be closed next: a child that is being spawned may hold a copy for a moment. */
+	watch_set(w, 0);
+	for (int i = 0; i < l->n_events; i++)
+		if (l->events[i].data.ptr == w)
+			l->events[i].data.ptr = NULL;
 	w->fd = -1;
-	w->events = 0;
 	w->on_closed = on_closed;
-	uv_close((uv_handle_t *)&w->poll, on_handle_closed);
+	list_append(&l->closing, &w->closing);
 	return fd;
 }
 
@@ -64,7 +63,6 @@ void watch_close(struct watch *w, void (*on_closed)(struct watch *w))
 {
 	int fd = watch_release(w, on_closed);
 
-	/* libuv has already forgotten the descriptor, events of this turn included. */
 	if (fd >= 0)
 		close(fd);
 }

@@ -496,7 +496,7 @@ void reactor_stop(struct reactor *r)
 		pthread_join(r->thread, NULL);
 	} else {
 		fini(r);
-		loop_turn(r->loop); /* connections are freed by their close callbacks, which still need us */
+		loop_turn(r->loop, false); /* connections are freed by their close callbacks, which still need us */
 	}
 	free_all(r);
 }

@@ -465,7 +465,7 @@ void worker_free(struct worker *w)
 		link_close(w->links[i]);
 	if (w->has_bell) {
 		watch_close(&w->bell, NULL);
-		loop_turn(w->o.loop); /* the handle stands in our memory until its close callback */
+		loop_turn(w->o.loop, false); /* the handle stands in our memory until its close callback */
 	}
 	map_fini(&w->sessions);
 	map_fini(&w->requests);

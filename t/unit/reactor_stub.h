@@ -150,7 +150,7 @@ static inline void stub_gone(struct stub_worker *w)
 static inline void stub_turns(unsigned n)
 {
 	while (n--)
-		loop_turn(&stub_loop);
+		loop_turn(&stub_loop, false);
 }
 
 /* The worker takes what is there, and what it said becomes visible. */

@@ -55,7 +55,7 @@ static void spin(uint64_t ms)
 	while (clock_ms() < end) {
 		struct timespec nap = { .tv_nsec = 200000 };
 
-		uv_run(&loop.uv, UV_RUN_NOWAIT);
+		loop_turn(&loop, false);
 		nanosleep(&nap, NULL);
 	}
 }
@@ -115,7 +115,7 @@ static void keeps_step(void)
 	start = clock_ms();
 	while (clock_ms() - start < 35)
 		;
-	uv_run(&loop.uv, UV_RUN_NOWAIT);
+	loop_turn(&loop, false);
 	spin(1);
 	ok(gives("return out.beats", "1"), "missed beats are skipped");
 	run("clear(id)");

@@ -159,7 +159,7 @@ static void turn(void)
 {
 	struct list now;
 
-	loop_turn(&loop);
+	loop_turn(&loop, false);
 	list_init(&now);
 	list_move_all(&now, &owner.dirty);
 	for (struct list *it; (it = list_first(&now));)

@@ -78,7 +78,7 @@ static void close_all(int *clients, unsigned n)
 	while (taken.n > 0)
 		close(taken.fds[--taken.n]);
 	listener_close(listener);
-	loop_turn(&loop);
+	loop_turn(&loop, false);
 }
 
 static void connect_all(int *clients, unsigned n)
@@ -113,10 +113,10 @@ static void accepts_within_a_budget(void)
 
 	open_listener(PROTOCOL_TCP);
 	connect_all(clients, CLIENTS);
-	loop_turn(&loop);
+	loop_turn(&loop, false);
 	ok(taken.n == ACCEPT_BUDGET, "%u of %d waiting connections in one turn", taken.n, CLIENTS);
-	loop_turn(&loop);
-	loop_turn(&loop);
+	loop_turn(&loop, false);
+	loop_turn(&loop, false);
 	ok(taken.n == CLIENTS && taken.refused == 0, "the others in the next ones");
 	for (unsigned i = 0; i < taken.n; i++)
 		sound &= fcntl(taken.fds[i], F_GETFL) & O_NONBLOCK && fcntl(taken.fds[i], F_GETFD) & FD_CLOEXEC;
@@ -133,7 +133,7 @@ static void refuses_what_is_too_much(void)
 	open_listener(PROTOCOL_HTTP);
 	taken.allowed = 2;
 	connect_all(clients, 5);
-	loop_turn(&loop);
+	loop_turn(&loop, false);
 	ok(taken.n == 2 && taken.refused == 3, "two are taken, three refused");
 	text = reads(clients[4]);
 	ok(strncmp(text, "HTTP/1.1 503 ", 13) == 0 && strstr(text, "Connection: close\r\n") && strstr(text, "\r\n\r\n"),
@@ -143,7 +143,7 @@ static void refuses_what_is_too_much(void)
 	open_listener(PROTOCOL_LENGTH);
 	taken.allowed = 0;
 	connect_all(clients, 1);
-	loop_turn(&loop);
+	loop_turn(&loop, false);
 	ok(strcmp(reads(clients[0]), "") == 0, "others just the end");
 	close_all(clients, 1);
 }
@@ -155,8 +155,8 @@ static void closes_within_a_callback(void)
 	open_listener(PROTOCOL_TCP);
 	connect_all(clients, 3);
 	taken.close_listener = true;
-	loop_turn(&loop);
-	loop_turn(&loop);
+	loop_turn(&loop, false);
+	loop_turn(&loop, false);
 	ok(taken.n == 1 && !listener, "nothing is accepted once it is closed");
 	close_all(clients, 3);
 }
@@ -222,7 +222,7 @@ static void gets_its_spare_back(void)
 	connect_all(clients, 2);
 	few = (struct rlimit){ .rlim_cur = (rlim_t)lowest_fd(), .rlim_max = old.rlim_max };
 	setrlimit(RLIMIT_NOFILE, &few);
-	loop_turn(&loop);
+	loop_turn(&loop, false);
 	ok(taken.n == 0 && taken.refused == 0 && listener->watch.events == 0, "without a spare it only rests");
 	setrlimit(RLIMIT_NOFILE, &old);
 	run_for(PAUSE_MS + 20);
@@ -236,7 +236,7 @@ static void leaves_nothing_open(void)
 
 	open_listener(PROTOCOL_TCP);
 	connect_all(clients, 1);
-	loop_turn(&loop);
+	loop_turn(&loop, false);
 	close_all(clients, 1);
 	ok(lowest_fd() == before, "a closed listener leaves no descriptor");
 }

@@ -56,13 +56,13 @@ static void runs_hooks_in_order(void)
 	loop_add_hook(&loop, &b.hook);
 	loop_add_hook_first(&loop, &c.hook);
 	order[0] = '\0';
-	loop_turn(&loop);
+	loop_turn(&loop, false);
 	ok(strcmp(order, "cabCAB") == 0, "before and after the sleep, in order, the first in front: %s", order);
 
 	a.remove_itself = true;
 	order[0] = '\0';
-	loop_turn(&loop);
-	loop_turn(&loop);
+	loop_turn(&loop, false);
+	loop_turn(&loop, false);
 	ok(strcmp(order, "cabCBcbCB") == 0, "one that takes itself off: %s", order);
 	loop_del_hook(&loop, &b.hook);
 	loop_del_hook(&loop, &c.hook);
@@ -153,7 +153,7 @@ static void timers_set_by_events(void)
 	run();
 	ok(wakes == 1 && loop_now(&loop) - began >= 5, "a timer set by an event wakes the loop");
 	watch_close(&w, NULL);
-	loop_turn(&loop);
+	loop_turn(&loop, false);
 }
 
 static void ends_with_handles_open(void)

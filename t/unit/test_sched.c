@@ -189,7 +189,7 @@ static void run_text(const char *text)
 {
 	start_text(text);
 	while (sched_count(sched))
-		uv_run(&loop.uv, UV_RUN_ONCE);
+		loop_turn(&loop, true);
 }
 
 static bool is_done(const char *text)

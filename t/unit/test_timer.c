@@ -19,13 +19,13 @@ static uint64_t some(uint64_t below)
 
 static void begin(uint64_t now)
 {
-	loop.uv.time = now;
+	loop.now_ms = now;
 	timer_wheel_init(&loop.wheel, now);
 }
 
 static void advance_to(uint64_t now)
 {
-	loop.uv.time = now;
+	loop.now_ms = now;
 	timer_wheel_advance(&loop.wheel, now);
 }
 
@@ -55,7 +55,7 @@ static void on_one_of_many(struct timer *t)
 {
 	fired++;
 	disorder += t->due_ms < last_due;
-	wrong_tick += t->due_ms != loop.uv.time;
+	wrong_tick += t->due_ms != loop.now_ms;
 	last_due = t->due_ms;
 	assert(!timer_is_set(t));
 }
@@ -86,7 +86,7 @@ static void catches_up_in_order(void)
 		timer_init(&many[i], on_one_of_many);
 		timer_set(&loop, &many[i], some(100000));
 	}
-	advance_to(loop.uv.time + 100001);
+	advance_to(loop.now_ms + 100001);
 	ok(fired == MANY && disorder == 0, "a loop that was held up for long fires all in order");
 	ok(timer_wheel_next(&loop.wheel) == 0, "and nothing is left");
 }
@@ -107,20 +107,20 @@ static void on_modelled(struct timer *t)
 	struct modelled *m = LS_CONTAINER_OF(t, struct modelled, t);
 	struct modelled *other = &modelled[some(MODEL)];
 
-	wrong += m->due == 0 || m->due > loop.uv.time || timer_is_set(t);
+	wrong += m->due == 0 || m->due > loop.now_ms || timer_is_set(t);
 	m->due = 0;
 	if (some(3) == 0) {
 		uint64_t after = some_span();
 
 		timer_set(&loop, t, after);
-		m->due = loop.uv.time + LS_MAX(after, (uint64_t)1);
+		m->due = loop.now_ms + LS_MAX(after, (uint64_t)1);
 	}
 	if (some(3) == 0) {
 		timer_del(&loop, &other->t);
 		other->due = 0;
 	} else if (some(3) == 0) {
 		timer_set(&loop, &other->t, 5);
-		other->due = loop.uv.time + 5;
+		other->due = loop.now_ms + 5;
 	}
 }
 
@@ -135,11 +135,11 @@ static void model_step(void)
 		m->due = 0;
 		break;
 	case 1:
-		advance_to(loop.uv.time + some(some(100) ? 50 : 1 << 20));
+		advance_to(loop.now_ms + some(some(100) ? 50 : 1 << 20));
 		break;
 	default:
 		timer_set(&loop, &m->t, after);
-		m->due = loop.uv.time + LS_MAX(after, (uint64_t)1);
+		m->due = loop.now_ms + LS_MAX(after, (uint64_t)1);
 		break;
 	}
 }
@@ -155,7 +155,7 @@ static void model_check(void)
 		wrong += timer_is_set(&m->t) != (m->due != 0);
 		wrong += m->due && m->due != m->t.due_ms;
 		/* Set within this tick: it fires in the next. */
-		wrong += m->due && m->due < loop.uv.time;
+		wrong += m->due && m->due < loop.now_ms;
 		if (m->due)
 			first = LS_MIN(first, m->due);
 	}
@@ -224,7 +224,7 @@ static void sets_itself_again(void)
 	ok(count == 1, "but in the next tick, once");
 	while (step())
 		;
-	ok(count == 5 && loop.uv.time == 1005, "a timer that sets itself with 0 moves on tick by tick");
+	ok(count == 5 && loop.now_ms == 1005, "a timer that sets itself with 0 moves on tick by tick");
 }
 
 static void moves_when_set_again(void)
@@ -275,10 +275,10 @@ static void sets_after_a_long_rest(void)
 		begin(777);
 		count = 0;
 		timer_init(&one, on_count);
-		loop.uv.time += rest;
+		loop.now_ms += rest;
 		timer_set(&loop, &one, 20);
 		while (timer_wheel_next(&loop.wheel) < due)
-			advance_to(LS_MAX(timer_wheel_next(&loop.wheel), loop.uv.time));
+			advance_to(LS_MAX(timer_wheel_next(&loop.wheel), loop.now_ms));
 		held &= count == 0 && timer_wheel_next(&loop.wheel) == due;
 		advance_to(due);
 		held &= count == 1;

@@ -50,7 +50,7 @@ static void open_counted(struct counted *c, int fd)
 static void turn(int n)
 {
 	while (n--)
-		loop_turn(&loop);
+		loop_turn(&loop, false);
 }
 
 static void is_level_triggered(void)
