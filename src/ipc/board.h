@@ -22,7 +22,6 @@ struct board_reactor {
 	board_word bytes_in;
 	board_word bytes_out;
 	board_word refused; /* over max_connection */
-	board_word bad;     /* requests answered 4xx by the reactor itself */
 	board_word turns;
 	board_word connections[BOARD_PORTS]; /* open now, by port index */
 };

@@ -18,6 +18,17 @@ struct stream *stream_new(void)
 	return s;
 }
 
+struct stream *stream_find(const struct list *on_conn, uint32_t number)
+{
+	LS_LIST_EACH (it, on_conn) {
+		struct stream *s = LS_CONTAINER_OF(it, struct stream, on_conn);
+
+		if (s->number == number)
+			return s;
+	}
+	return NULL;
+}
+
 void stream_free(struct stream *s)
 {
 	if (!s)

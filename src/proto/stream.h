@@ -37,6 +37,8 @@ struct stream {
 };
 
 struct stream *stream_new(void);
+/* The one of that number on a connection's list (struct stream.on_conn); NULL: none. */
+struct stream *stream_find(const struct list *on_conn, uint32_t number);
 /* NULL is ignored; takes it off its lists. */
 void stream_free(struct stream *s);
 void stream_trim(void);

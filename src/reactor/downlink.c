@@ -9,15 +9,12 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
-static struct stream *find_stream(struct conn *c, const struct uplink_gen *gen, uint32_t number)
+/* A request that this worker process owes an answer; what it says of others' counts for nothing. */
+static struct stream *owed_stream(struct conn *c, const struct uplink_gen *gen, uint32_t number)
 {
-	LS_LIST_EACH (it, &c->pc.streams) {
-		struct stream *s = LS_CONTAINER_OF(it, struct stream, on_conn);
+	struct stream *s = stream_find(&c->pc.streams, number);
 
-		if (s->number == number)
-			return s->worker == gen ? s : NULL;
-	}
-	return NULL;
+	return s && s->worker == gen ? s : NULL;
 }
 
 static void cut_hoarder(struct conn *c)
@@ -160,7 +157,7 @@ static void check_response_budget(struct conn *c)
 
 static int on_response(struct conn *c, const struct uplink_gen *gen, const struct frame *f, struct str payload)
 {
-	struct stream *s = find_stream(c, gen, f->stream);
+	struct stream *s = owed_stream(c, gen, f->stream);
 	uint64_t body = f->type == FRAME_RESPONSE && f->arg <= payload.len ? payload.len - f->arg : payload.len;
 
 	if (!s)
@@ -204,7 +201,7 @@ static int on_close(struct conn *c, const struct frame *f)
 
 static int on_pause(struct conn *c, const struct uplink_gen *gen, const struct frame *f)
 {
-	if (f->stream && !find_stream(c, gen, f->stream))
+	if (f->stream && !owed_stream(c, gen, f->stream))
 		return 0; /* that request is over */
 	c->app_paused = f->type == FRAME_PAUSE;
 	conn_resume(c);

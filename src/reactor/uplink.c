@@ -346,17 +346,6 @@ static void on_room(void *ctx)
 	resume_list(&gen->reactor->stalled_any);
 }
 
-static struct stream *find_stream(struct conn *c, uint32_t number)
-{
-	LS_LIST_EACH (it, &c->pc.streams) {
-		struct stream *s = LS_CONTAINER_OF(it, struct stream, on_conn);
-
-		if (s->number == number)
-			return s;
-	}
-	return NULL;
-}
-
 /* What the last process never took goes to the new one, in the old order. */
 static void replay_orphans(struct reactor *r, struct uplink *u)
 {
@@ -365,7 +354,7 @@ static void replay_orphans(struct reactor *r, struct uplink *u)
 	for (struct list *it; (it = list_shift(&u->orphans));) {
 		struct orphan *o = LS_CONTAINER_OF(it, struct orphan, link);
 		struct conn *c = reactor_conn(r, o->f.conn);
-		struct stream *s = c && o->f.stream ? find_stream(c, o->f.stream) : NULL;
+		struct stream *s = c && o->f.stream ? stream_find(&c->pc.streams, o->f.stream) : NULL;
 		struct str payload = str_make(o->payload, o->f.len);
 
 		if (o->f.type == FRAME_CLOSED) {
@@ -442,7 +431,7 @@ static struct uplink_gen *find_gen(struct reactor *r, unsigned slot, uint64_t ge
 static bool is_kept(struct uplink_gen *gen, const struct frame *f)
 {
 	struct conn *c = reactor_conn(gen->reactor, f->conn);
-	struct stream *s = c && f->stream ? find_stream(c, f->stream) : NULL;
+	struct stream *s = c && f->stream ? stream_find(&c->pc.streams, f->stream) : NULL;
 
 	switch (f->type) {
 	case FRAME_REQUEST:
@@ -540,7 +529,7 @@ static void fail_orphans(struct reactor *r, struct uplink *u)
 	for (struct list *it; (it = list_shift(&u->orphans));) {
 		struct orphan *o = LS_CONTAINER_OF(it, struct orphan, link);
 		struct conn *c = reactor_conn(r, o->f.conn);
-		struct stream *s = c && o->f.stream ? find_stream(c, o->f.stream) : NULL;
+		struct stream *s = c && o->f.stream ? stream_find(&c->pc.streams, o->f.stream) : NULL;
 
 		if (s && s->orphaned) {
 			s->orphaned = false;
