@@ -15,6 +15,8 @@ struct link;
 
 struct link_ops {
 	int (*send)(struct link *l, const struct frame *f, const struct str *parts, int n);
+	/* NULL: the other side is another process, so everything is copied. */
+	int (*lend)(struct link *l, const struct frame *f, struct str payload, uint64_t token);
 	void (*flush)(struct link *l);
 	int (*drain)(struct link *l);
 	bool (*sleep)(struct link *l);
@@ -28,6 +30,8 @@ struct link {
 	int (*on_frame)(void *ctx, const struct frame *f, struct str payload);
 	/* There is room again after `full` was set; once per such time. */
 	void (*on_room)(void *ctx);
+	/* What link_lend() was given is not looked at any more.  NULL: this end lends nothing. */
+	void (*on_returned)(void *ctx, uint64_t token);
 	void *ctx;
 	bool full;          /* the backlog is not empty: stop producing where you can */
 	uint32_t piece_max; /* a payload up to this travels uncut */
@@ -40,6 +44,21 @@ struct link {
 static inline int link_send(struct link *l, const struct frame *f, const struct str *parts, int n)
 {
 	return l->ops->send(l, f, parts, n);
+}
+
+/* True: a payload of this length is better lent than copied. */
+static inline bool link_lends(const struct link *l, size_t len)
+{
+	enum { WORTH_IT = 8192 };
+
+	return len >= WORTH_IT && l->ops->lend && l->on_returned;
+}
+
+/* As link_send(), but the payload stays where it stands, unchanged, until on_returned(token) or until the link is
+ * closed.  Not taken (-ENOBUFS): nothing was borrowed.  Only where link_lends(). */
+static inline int link_lend(struct link *l, const struct frame *f, struct str payload, uint64_t token)
+{
+	return l->ops->lend(l, f, payload, token);
 }
 
 /* Makes what was queued visible and rings the peer's bell if it sleeps; once per loop turn, before sleeping. */

@@ -7,9 +7,18 @@
 #include <errno.h>
 #include <stdlib.h>
 
-/* A queue is a list of chunks; each frame lies whole in one chunk, header first, aligned to the header. */
+/* A queue is a list of chunks; each frame lies whole in one chunk, header first, aligned to the header.  Of a frame whose
+ * payload is lent, a struct loan stands there in its place. */
 
 enum { CHUNK_SIZE = 136 * 1024, SPARES_MAX = 8, DRAIN_FRAMES = 1024, DRAIN_BYTES = 4 << 20, PIECE_MAX = 120 * 1024 };
+
+enum { LENT = 1 << 15 }; /* in frame.flags, while the frame is in a queue */
+
+struct loan {
+	const char *bytes;
+	char *own; /* a copy made when the lender went; NULL: they are the lender's */
+	uint64_t token;
+};
 
 struct chunk {
 	struct list link;
@@ -84,44 +93,121 @@ static char *reserve(struct queue *q, size_t size)
 	char *at = c->data + c->len;
 
 	c->len += (uint32_t)size;
-	q->bytes += size;
 	return at;
+}
+
+static size_t size_in_chunk(const struct frame *f)
+{
+	return align_up(sizeof *f + (f->flags & LENT ? sizeof(struct loan) : f->len), sizeof *f);
+}
+
+/* What a frame counts for in the queue's bounds, wherever its payload stands. */
+static size_t weight(const struct frame *f)
+{
+	return size_in_chunk(f) + (f->flags & LENT ? f->len : 0);
+}
+
+/* Puts the header into the peer's queue; where the payload, or the loan, has its place.  NULL: refused. */
+static char *put_head(struct link_local *l, const struct frame *head)
+{
+	struct queue *q = &l->peer->in;
+
+	if (q->bytes + head->len > (frame_is_notice(head->type) ? 2 : 1) * l->o.hard_max)
+		return NULL;
+
+	char *at = reserve(q, size_in_chunk(head));
+
+	if (!at)
+		return NULL;
+	memcpy(at, head, sizeof *head);
+	q->bytes += weight(head);
+	if (q->bytes > l->o.queue_max)
+		l->base.full = true;
+	l->base.sent++;
+	return at + sizeof *head;
 }
 
 static int local_send(struct link *base, const struct frame *f, const struct str *parts, int n)
 {
 	struct link_local *l = self(base);
+	struct frame head = *f;
 
 	if (!l->peer)
 		return 0; /* nobody is left to hear it */
-
-	struct queue *q = &l->peer->in;
-	size_t len = 0;
-
+	head.len = 0;
 	for (int i = 0; i < n; i++)
-		len += parts[i].len;
-	if (q->bytes + len > (frame_is_notice(f->type) ? 2 : 1) * l->o.hard_max)
-		return -ENOBUFS;
+		head.len += (uint32_t)parts[i].len;
 
-	char *at = reserve(q, align_up(sizeof *f + len, sizeof *f));
+	char *at = put_head(l, &head);
 
 	if (!at)
 		return -ENOBUFS;
-
-	struct frame head = *f;
-
-	head.len = (uint32_t)len;
-	memcpy(at, &head, sizeof head);
-	at += sizeof head;
 	for (int i = 0; i < n; i++) {
 		if (parts[i].len)
 			memcpy(at, parts[i].p, parts[i].len);
 		at += parts[i].len;
 	}
-	if (q->bytes > l->o.queue_max)
-		base->full = true;
-	base->sent++;
 	return 0;
+}
+
+static int local_lend(struct link *base, const struct frame *f, struct str payload, uint64_t token)
+{
+	struct link_local *l = self(base);
+	struct loan loan = { .bytes = payload.p, .token = token };
+	struct frame head = *f;
+
+	if (!l->peer) {
+		base->on_returned(base->ctx, token);
+		return 0;
+	}
+	head.len = (uint32_t)payload.len;
+	head.flags |= LENT;
+
+	char *at = put_head(l, &head);
+
+	if (!at)
+		return -ENOBUFS;
+	memcpy(at, &loan, sizeof loan);
+	return 0;
+}
+
+/* A copy for the frames that outlive their lender: what was sent before the end still arrives. */
+static void keep_loan(const struct frame *f, char *at)
+{
+	struct loan loan;
+
+	memcpy(&loan, at, sizeof loan);
+	if (loan.own)
+		return;
+	loan.own = xalloc(f->len);
+	memcpy(loan.own, loan.bytes, f->len);
+	loan.bytes = loan.own;
+	memcpy(at, &loan, sizeof loan);
+}
+
+/* Calls `todo` for each loan that waits in the queue. */
+static void each_loan(struct queue *q, void (*todo)(const struct frame *f, char *at))
+{
+	for (struct list *it = q->chunks.next; it != &q->chunks; it = it->next) {
+		struct chunk *c = LS_CONTAINER_OF(it, struct chunk, link);
+
+		for (uint32_t off = c->off; off < c->len;) {
+			struct frame f;
+
+			memcpy(&f, c->data + off, sizeof f);
+			if (f.flags & LENT)
+				todo(&f, c->data + off + sizeof f);
+			off += (uint32_t)size_in_chunk(&f);
+		}
+	}
+}
+
+static void free_loan(const struct frame *f LS_UNUSED, char *at)
+{
+	struct loan loan;
+
+	memcpy(&loan, at, sizeof loan);
+	free(loan.own);
 }
 
 /* True: its sender waits for room, and there is some. */
@@ -141,6 +227,27 @@ static void local_flush(struct link *base)
 		base->on_room(base->ctx);
 }
 
+/* Hands one frame to the receiver, as it was before it was queued. */
+static int deliver(struct link_local *l, struct frame f, char *at)
+{
+	struct loan loan = { .bytes = at };
+	bool lent = f.flags & LENT;
+	struct link *base = &l->base;
+
+	if (lent)
+		memcpy(&loan, at, sizeof loan);
+	f.flags &= (uint16_t)~LENT;
+	base->received++;
+
+	int r = base->on_frame(base->ctx, &f, str_make(loan.bytes, f.len));
+
+	if (loan.own)
+		free(loan.own);
+	else if (lent)
+		l->peer->base.on_returned(l->peer->base.ctx, loan.token);
+	return r;
+}
+
 static int local_drain(struct link *base)
 {
 	struct link_local *l = self(base);
@@ -156,18 +263,14 @@ static int local_drain(struct link *base)
 				return 1;
 
 			struct frame f;
-			const char *payload = c->data + c->off + sizeof f;
+			char *at = c->data + c->off + sizeof f;
 
 			memcpy(&f, c->data + c->off, sizeof f);
+			c->off += (uint32_t)size_in_chunk(&f);
+			q->bytes -= weight(&f);
+			bytes += weight(&f);
 
-			uint32_t size = (uint32_t)align_up(sizeof f + f.len, sizeof f);
-
-			c->off += size;
-			q->bytes -= size;
-			bytes += size;
-			base->received++;
-
-			int r = base->on_frame(base->ctx, &f, str_make(payload, f.len));
+			int r = deliver(l, f, at);
 
 			if (r < 0)
 				return r;
@@ -190,8 +293,11 @@ static void local_close(struct link *base)
 {
 	struct link_local *l = self(base);
 
-	if (l->peer)
+	if (l->peer) {
+		each_loan(&l->peer->in, keep_loan);
 		l->peer->peer = NULL;
+	}
+	each_loan(&l->in, free_loan);
 	for (struct list *it; (it = list_shift(&l->in.chunks));)
 		free(LS_CONTAINER_OF(it, struct chunk, link));
 	for (struct list *it; (it = list_shift(&l->in.spares));)
@@ -201,6 +307,7 @@ static void local_close(struct link *base)
 
 static const struct link_ops local_ops = {
 	.send = local_send,
+	.lend = local_lend,
 	.flush = local_flush,
 	.drain = local_drain,
 	.sleep = local_may_sleep,

@@ -24,7 +24,7 @@ struct pending {
 };
 
 void outflow_init(struct outflow *of, struct link *line, uint64_t budget,
-                  ssize_t (*emit)(struct outflow *of, struct str piece, bool end))
+                  ssize_t (*emit)(struct outflow *of, struct str piece, bool end, const struct outflow_source *from))
 {
 	*of = (struct outflow){ .line = line, .budget = budget, .emit = emit };
 	list_init(&of->waiting);
@@ -38,9 +38,31 @@ static uint64_t room(const struct outflow *of)
 	return on_way < of->budget ? of->budget - on_way : 0;
 }
 
-static ssize_t emit(struct outflow *of, struct str piece, bool end)
+int outflow_frame(struct outflow *of, const struct frame *f, struct str bytes, const struct outflow_source *from)
 {
-	ssize_t n = of->emit(of, piece, end);
+	if (!link_lends(of->line, bytes.len))
+		return link_send(of->line, f, &bytes, 1);
+
+	lua_pushvalue(from->L, from->idx);
+
+	int anchor = luaL_ref(from->L, LUA_REGISTRYINDEX);
+	int r = link_lend(of->line, f, bytes, (uint64_t)anchor);
+
+	if (r < 0)
+		luaL_unref(from->L, LUA_REGISTRYINDEX, anchor);
+	return r;
+}
+
+void outflow_returned(void *ctx, uint64_t token)
+{
+	struct worker *w = ctx;
+
+	luaL_unref(w->L, LUA_REGISTRYINDEX, (int)token);
+}
+
+static ssize_t emit(struct outflow *of, struct str piece, bool end, const struct outflow_source *from)
+{
+	ssize_t n = of->emit(of, piece, end, from);
 
 	if (n > 0)
 		of->sent += (uint64_t)n;
@@ -48,10 +70,10 @@ static ssize_t emit(struct outflow *of, struct str piece, bool end)
 }
 
 /* All of it, whatever budget and link say. */
-static int emit_all(struct outflow *of, struct str bytes, bool end)
+static int emit_all(struct outflow *of, struct str bytes, bool end, const struct outflow_source *from)
 {
 	do {
-		ssize_t n = emit(of, bytes, end);
+		ssize_t n = emit(of, bytes, end, from);
 
 		if (n < 0)
 			return (int)n;
@@ -86,6 +108,20 @@ static void finish(struct pending *p, int code)
 	}
 }
 
+/* Sends the next piece of what waits; the string is on the stack meanwhile. */
+static ssize_t emit_pending(struct outflow *of, const struct pending *p, size_t piece)
+{
+	lua_State *L = worker_current()->L;
+
+	lua_rawgeti(L, LUA_REGISTRYINDEX, p->anchor);
+
+	struct outflow_source from = { L, lua_gettop(L) };
+	ssize_t n = emit(of, str_take(p->rest, piece), p->end && piece == p->rest.len, &from);
+
+	lua_settop(L, from.idx - 1);
+	return n;
+}
+
 void outflow_pump(struct outflow *of)
 {
 	for (struct list *it; !of->closed && (it = list_first(&of->pending));) {
@@ -100,7 +136,7 @@ void outflow_pump(struct outflow *of)
 		if (piece == 0 && p->rest.len > 0)
 			return; /* an ACK goes on */
 
-		ssize_t n = emit(of, str_take(p->rest, piece), p->end && piece == p->rest.len);
+		ssize_t n = emit_pending(of, p, piece);
 
 		p->begun = true;
 		if (n >= 0)
@@ -165,7 +201,7 @@ int outflow_send(struct outflow *of, lua_State *L, int idx, bool end, const char
 		return wait(of, L, idx, bytes, end, what);
 	if (!list_empty(&of->pending) || (bytes.len > room(of) && !end))
 		return bind_fail(L, CODE_OUTPUT_OVERFLOW, "%s", codes_text(CODE_OUTPUT_OVERFLOW));
-	if (emit_all(of, bytes, end) < 0)
+	if (emit_all(of, bytes, end, &(struct outflow_source){ L, idx }) < 0)
 		return bind_fail(L, CODE_OUTPUT_OVERFLOW, "%s", codes_text(CODE_OUTPUT_OVERFLOW));
 	lua_pushboolean(L, 1);
 	return 1;

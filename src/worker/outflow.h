@@ -10,6 +10,12 @@
 #include "ipc/link.h"
 #include "lua/sched.h"
 
+/* A string of Lua, of which a piece is being sent. */
+struct outflow_source {
+	lua_State *L;
+	int idx;
+};
+
 struct outflow {
 	struct list waiting; /* on worker.room_waiters while the link is full */
 	struct list pending; /* struct pending: sends that wait, oldest first */
@@ -20,13 +26,18 @@ struct outflow {
 	bool closed; /* nothing leaves any more */
 	/* Puts what it can of a piece on the link, `end` with the last byte of a final send.  How much that was, at least
 	 * one byte of those there are; negative errno. */
-	ssize_t (*emit)(struct outflow *of, struct str piece, bool end);
+	ssize_t (*emit)(struct outflow *of, struct str piece, bool end, const struct outflow_source *from);
 	/* The last of the sends that waited has left; NULL: nobody cares. */
 	void (*on_empty)(struct outflow *of);
 };
 
 void outflow_init(struct outflow *of, struct link *line, uint64_t budget,
-                  ssize_t (*emit)(struct outflow *of, struct str piece, bool end));
+                  ssize_t (*emit)(struct outflow *of, struct str piece, bool end, const struct outflow_source *from));
+/* For emit: sends a frame whose payload is `bytes`, lent where the link can: the string is anchored until the reactor has written
+ * it.  As link_send(). */
+int outflow_frame(struct outflow *of, const struct frame *f, struct str bytes, const struct outflow_source *from);
+/* link.on_returned of the links of the worker, `ctx`. */
+void outflow_returned(void *ctx, uint64_t token);
 /* Sends the string at stack index `idx`; `end`: nothing follows.  Returns the number of Lua results: true; or parks until it
  * has left; or nil, message, code.  For `return outflow_send(…)` from a C function. */
 int outflow_send(struct outflow *of, lua_State *L, int idx, bool end, const char *what);

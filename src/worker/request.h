@@ -79,7 +79,7 @@ int request_read(struct request *r, lua_State *L, uint64_t max);
 /* ---- response.c: the answer ----------------------------------------------------------------------------------------------------- */
 
 /* outflow.emit: the head travels with the first piece. */
-ssize_t response_emit(struct outflow *of, struct str piece, bool end);
+ssize_t response_emit(struct outflow *of, struct str piece, bool end, const struct outflow_source *from);
 /* 0, or -EINVAL (not a token, or CR LF NUL in the value), -EALREADY (head sent), -E2BIG. `add`: beside those of that name. */
 int response_field(struct request *r, struct str name, struct str value, bool add);
 /* -EINVAL, -EALREADY. */

@@ -128,7 +128,8 @@ static ssize_t send_head(struct request *r, struct str body, bool end)
 	f.arg = (uint32_t)(parts[0].len + parts[1].len + parts[2].len);
 	if (f.arg > room / 2)
 		return -E2BIG;
-	parts[3] = str_take(body, room - f.arg);
+	/* What is better lent follows in a frame of its own. */
+	parts[3] = link_lends(r->out.line, body.len) && !has_no_body(r) ? str_take(body, 0) : str_take(body, room - f.arg);
 	if (end && (parts[3].len == body.len || has_no_body(r)))
 		f.flags = FRAME_END;
 	code = link_send(r->out.line, &f, parts, 4);
@@ -140,9 +141,17 @@ static ssize_t send_head(struct request *r, struct str body, bool end)
 	return f.flags & FRAME_END ? (ssize_t)body.len : (ssize_t)parts[3].len;
 }
 
-ssize_t response_emit(struct outflow *of, struct str piece, bool end)
+ssize_t response_emit(struct outflow *of, struct str piece, bool end, const struct outflow_source *from)
 {
 	struct request *r = LS_CONTAINER_OF(of, struct request, out);
+	ssize_t with_head = 0;
+
+	if (!r->head_sent) {
+		with_head = send_head(r, piece, end);
+		if (with_head != 0 || piece.len == 0)
+			return with_head;
+	}
+
 	struct str part = str_take(piece, of->line->piece_max);
 	struct frame f = {
 		.type = FRAME_RESPONSE_BODY,
@@ -151,10 +160,7 @@ ssize_t response_emit(struct outflow *of, struct str piece, bool end)
 		.stream = r->stream,
 	};
 
-	if (!r->head_sent)
-		return send_head(r, piece, end);
-
-	int code = link_send(of->line, &f, &part, 1);
+	int code = outflow_frame(of, &f, part, from);
 
 	if (code < 0)
 		return code;

@@ -178,12 +178,12 @@ static void run(struct ready *ready)
 
 /* ---- what the reactor says ----------------------------------------------------------------------------------------------------- */
 
-static ssize_t emit(struct outflow *of, struct str piece, bool end LS_UNUSED)
+static ssize_t emit(struct outflow *of, struct str piece, bool end LS_UNUSED, const struct outflow_source *from)
 {
 	struct session *s = LS_CONTAINER_OF(of, struct session, out);
 	struct frame f = { .type = FRAME_SEND, .conn = s->id };
 	struct str part = str_take(piece, of->line->piece_max);
-	int r = link_send(of->line, &f, &part, 1);
+	int r = outflow_frame(of, &f, part, from);
 
 	return r < 0 ? r : (ssize_t)part.len;
 }

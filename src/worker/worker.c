@@ -435,9 +435,19 @@ void worker_attach(struct worker *w, unsigned reactor, struct link *link)
 {
 	link->on_frame = handler_on_frame;
 	link->on_room = on_room;
+	link->on_returned = outflow_returned;
 	link->ctx = w;
 	w->links[reactor] = link;
 	w->n_links++;
+}
+
+static void close_links(struct worker *w)
+{
+	for (unsigned i = 0; i < SLOTS_OWNERS; i++) {
+		link_close(w->links[i]);
+		w->links[i] = NULL;
+	}
+	w->n_links = 0;
 }
 
 void worker_free(struct worker *w)
@@ -457,12 +467,11 @@ void worker_free(struct worker *w)
 		app_free(w->app);
 	}
 	flush_links(w);
+	close_links(w); /* before the strings go that they have borrowed */
 	watchdog_stop(&w->watchdog);
 	if (w->L)
 		state_close(w->L);
 	request_trim();
-	for (unsigned i = 0; i < SLOTS_OWNERS; i++)
-		link_close(w->links[i]);
 	if (w->has_bell) {
 		watch_close(&w->bell, NULL);
 		loop_turn(w->o.loop, false); /* the handle stands in our memory until its close callback */

@@ -211,6 +211,85 @@ static void ends_in_any_order(void)
 	link_close(NULL);
 }
 
+static unsigned returned;
+static uint64_t last_token;
+
+static void on_returned(void *ctx, uint64_t token)
+{
+	(void)ctx;
+	returned++;
+	last_token = token;
+}
+
+static int lend_one(uint64_t number, const char *bytes, size_t len, uint64_t token)
+{
+	struct frame f = { .type = FRAME_RESPONSE_BODY, .flags = FRAME_END, .conn = number, .value = 9 };
+
+	return link_lend(worker.line, &f, str_make(bytes, len), token);
+}
+
+static void lends_large_payloads(void)
+{
+	open_usual();
+	ok(!link_lends(worker.line, 1 << 20), "nothing is lent by an end that does not take it back");
+	worker.line->on_returned = on_returned;
+	ok(link_lends(worker.line, 65536) && !link_lends(worker.line, 100), "a large payload is lent, a small one copied");
+	returned = 0;
+	send_one(&worker, 0, 10);
+	ok(lend_one(1, pattern, 65536, 77) == 0 && send_one(&worker, 2, 500) == 0, "between frames that are copied");
+	ok(returned == 0, "it is borrowed until the receiver has had it");
+	link_drain(reactor.line);
+	ok(reactor.next == 3 && reactor.wrong == 0 && reactor.bytes == 65536 + 510, "all arrive, in order and whole");
+	ok(returned == 1 && last_token == 77, "then it is returned, once");
+	link_flush(worker.line);
+
+	uint64_t sent = 3;
+
+	while (lend_one(sent, pattern, 65536, sent) == 0)
+		sent++;
+	ok(worker.line->full && sent - 3 <= HARD / 65536, "what is lent counts in the link's bounds: %llu frames",
+	   (unsigned long long)sent - 3);
+	while (link_drain(reactor.line) == 1)
+		;
+	ok(reactor.next == sent && returned == 1 + sent - 3, "each is returned");
+	link_flush(worker.line);
+	ok(!worker.line->full && worker.rooms == 1, "and there is room again");
+	close_ends();
+}
+
+static void keeps_what_a_lender_leaves(void)
+{
+	char *bytes = malloc(65536);
+
+	open_usual();
+	worker.line->on_returned = on_returned;
+	returned = 0;
+	memcpy(bytes, pattern, 65536);
+	lend_one(0, bytes, 65536, 1);
+	lend_one(1, bytes, 65536, 2);
+	link_close(worker.line);
+	memset(bytes, 0, 65536);
+	free(bytes);
+	link_drain(reactor.line);
+	ok(reactor.next == 2 && reactor.wrong == 0, "what was lent still arrives after the lender has gone");
+	ok(returned == 0, "and is not returned to it");
+	link_close(reactor.line);
+
+	open_usual();
+	worker.line->on_returned = on_returned;
+	lend_one(0, pattern, 65536, 1);
+	link_close(worker.line);
+	link_close(reactor.line);
+	ok(true, "nor does it leak when nobody takes it");
+
+	open_usual();
+	worker.line->on_returned = on_returned;
+	link_close(reactor.line);
+	ok(lend_one(0, pattern, 65536, 5) == 0 && returned == 1 && last_token == 5,
+	   "lent to nobody, it is returned at once");
+	link_close(worker.line);
+}
+
 int main(void)
 {
 	for (size_t i = 0; i < sizeof pattern; i++)
@@ -223,5 +302,7 @@ int main(void)
 	nobody_sleeps_over_the_other();
 	hands_on_what_the_receiver_says();
 	ends_in_any_order();
+	lends_large_payloads();
+	keeps_what_a_lender_leaves();
 	return tap_done();
 }
