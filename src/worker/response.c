@@ -129,7 +129,8 @@ static ssize_t send_head(struct request *r, struct str body, bool end)
 	if (f.arg > room / 2)
 		return -E2BIG;
 	/* What is better lent follows in a frame of its own. */
-	parts[3] = link_lends(r->out.line, body.len) && !has_no_body(r) ? str_take(body, 0) : str_take(body, room - f.arg);
+	parts[3] =
+		link_lends(r->out.line, body.len) && !has_no_body(r) ? str_take(body, 0) : str_take(body, room - f.arg);
 	if (end && (parts[3].len == body.len || has_no_body(r)))
 		f.flags = FRAME_END;
 	code = link_send(r->out.line, &f, parts, 4);

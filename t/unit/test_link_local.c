@@ -233,7 +233,8 @@ static void lends_large_payloads(void)
 	open_usual();
 	ok(!link_lends(worker.line, 1 << 20), "nothing is lent by an end that does not take it back");
 	worker.line->on_returned = on_returned;
-	ok(link_lends(worker.line, 65536) && !link_lends(worker.line, 100), "a large payload is lent, a small one copied");
+	ok(link_lends(worker.line, 65536) && !link_lends(worker.line, 100),
+	   "a large payload is lent, a small one copied");
 	returned = 0;
 	send_one(&worker, 0, 10);
 	ok(lend_one(1, pattern, 65536, 77) == 0 && send_one(&worker, 2, 500) == 0, "between frames that are copied");
