@@ -43,6 +43,22 @@ static int res_status(lua_State *L)
 	return 1;
 }
 
+/* Raises what putting a field failed with. */
+static void check_put(lua_State *L, int code, struct str name, const char *method)
+{
+	if (code == -EALREADY)
+		refuse_late(L, method);
+	if (code == -EPERM)
+		state_error(L, "res:%s: %s says how to read the message, so it belongs in its head: res:header", method,
+		            name.p);
+	if (code == -E2BIG)
+		state_error(
+			L, "res:%s: more than %d fields, or more bytes of them than half a piece of a ring (ring_size)",
+			method, RESPONSE_FIELDS_MAX);
+	if (code < 0)
+		state_error(L, "res:%s: \"%s\" is not a field name, or its value has a CR, LF or NUL", method, name.p);
+}
+
 static void add_field(lua_State *L, struct request *r, struct str name, int value, bool add, const char *method)
 {
 	struct str text = { 0 };
@@ -51,14 +67,7 @@ static void add_field(lua_State *L, struct request *r, struct str name, int valu
 	if (!text.p)
 		state_error(L, "res:%s: a value of %s is a %s, not a string", method, name.p, luaL_typename(L, value));
 
-	int code = response_field(r, name, text, add);
-
-	if (code == -EALREADY)
-		refuse_late(L, method);
-	if (code == -E2BIG)
-		state_error(L, "res:%s: more than %d fields", method, RESPONSE_FIELDS_MAX);
-	if (code < 0)
-		state_error(L, "res:%s: \"%s\" is not a field name, or its value has a CR, LF or NUL", method, name.p);
+	check_put(L, response_field(r, name, text, add), name, method);
 }
 
 static int res_header(lua_State *L)
@@ -77,6 +86,18 @@ static int res_header(lua_State *L)
 		add_field(L, r, name, lua_gettop(L), i > 1, "header");
 		lua_pop(L, 1);
 	}
+	lua_settop(L, 1);
+	return 1;
+}
+
+static int res_trailer(lua_State *L)
+{
+	struct request *r = check_open(L, "trailer");
+	struct str name = { 0 }, value = { 0 };
+
+	name.p = lua_tolstring(L, 2, &name.len);
+	value.p = lua_tolstring(L, 3, &value.len);
+	check_put(L, response_trailer(r, name, value), name, "trailer");
 	lua_settop(L, 1);
 	return 1;
 }
@@ -206,6 +227,8 @@ static int res_is_writable(lua_State *L)
 static const struct bind_row res_methods[] = {
 	{ "status", res_status, "is?", LUA_ROLE_WORKER, "status(code, reason) -> res" },
 	{ "header", res_header, "sa", LUA_ROLE_WORKER, "header(name, value | list) -> res: replaces." },
+	{ "trailer", res_trailer, "ss", LUA_ROLE_WORKER,
+	  "trailer(name, value) -> res: a field that follows the body, which is then sent in chunks." },
 	{ "cookie", res_cookie, "t", LUA_ROLE_WORKER,
 	  "cookie{ name, value, path, domain, max_age, expires, same_site, secure, http_only } -> res" },
 	{ "write", res_write, "S", LUA_ROLE_WORKER,

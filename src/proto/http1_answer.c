@@ -121,9 +121,7 @@ static int put_head(struct proto_conn *pc, struct stream *s, const struct http_v
 	return 0;
 }
 
-/* `image` is private memory, so what was checked stays as it was. */
-static int answer_with(struct proto_conn *pc, const struct frame *f, struct str image, struct str body,
-                       struct stream *s)
+static int put_answer(struct proto_conn *pc, struct stream *s, const struct frame *f, struct str image, struct str body)
 {
 	bool end = f->flags & FRAME_END;
 	uint64_t length = f->value == UINT64_MAX && end ? body.len : f->value;
@@ -139,21 +137,41 @@ static int answer_with(struct proto_conn *pc, const struct frame *f, struct str 
 	return r < 0 ? r : put_body(pc, s, body, end);
 }
 
-/* RESPONSE: copies the image, since the worker may share the memory it stands in. */
-static int answer(struct proto_conn *pc, const struct frame *f, struct str payload, struct stream *s)
+/* The last chunk and the trailers; where the body has another end, there is no place for them (RFC 9112 §7.1.2). */
+static int put_trailers(struct proto_conn *pc, struct stream *s, const struct frame *f, struct str image,
+                        struct str nothing)
+{
+	struct http_view v;
+	int r = http_head_check(image, &v);
+
+	if (r < 0)
+		return r;
+	if (!(f->flags & FRAME_END) || nothing.len > 0 || !body_fits(s, 0, true))
+		return -EBADMSG;
+	if (!s->chunked)
+		return finish(pc, s);
+	r = http_out_trailers(http1_order_out(pc, s), &v);
+	return r < 0 ? r : finish(pc, s);
+}
+
+/* Has `put` write from the image that the payload begins with and from the bytes behind it.  The image is copied first, since the
+ * worker may share the memory it stands in: what has been checked must stay as it was. */
+static int with_image(struct proto_conn *pc, struct stream *s, const struct frame *f, struct str payload,
+                      int (*put)(struct proto_conn *pc, struct stream *s, const struct frame *f, struct str image,
+                                 struct str rest))
 {
 	alignas(8) char usual[IMAGE_USUAL];
 	char *copy = usual;
 	int r;
 
-	if (s->head_sent || f->arg > payload.len || f->arg > HTTP_HEAD_MAX)
+	if (f->arg > payload.len || f->arg > HTTP_HEAD_MAX)
 		return -EBADMSG;
 	if (f->arg > sizeof usual)
 		copy = try_alloc(f->arg);
 	if (!copy)
 		return -ENOMEM;
 	memcpy(copy, payload.p, f->arg);
-	r = answer_with(pc, f, str_make(copy, f->arg), str_skip(payload, f->arg), s);
+	r = put(pc, s, f, str_make(copy, f->arg), str_skip(payload, f->arg));
 	if (copy != usual)
 		free(copy);
 	return r;
@@ -167,9 +185,11 @@ int http1_answer(struct proto_conn *pc, const struct frame *f, struct str payloa
 		return -EBADMSG;
 	switch (f->type) {
 	case FRAME_RESPONSE:
-		return answer(pc, f, payload, s);
+		return s->head_sent ? -EBADMSG : with_image(pc, s, f, payload, put_answer);
 	case FRAME_RESPONSE_BODY:
 		return s->head_sent ? put_body(pc, s, payload, f->flags & FRAME_END) : -EBADMSG;
+	case FRAME_RESPONSE_TRAILERS:
+		return s->head_sent ? with_image(pc, s, f, payload, put_trailers) : -EBADMSG;
 	case FRAME_RESPONSE_ABORT:
 		http1_order_fail(pc, s, 500, CLOSE_BY_APP, !s->input_done);
 		return 0;

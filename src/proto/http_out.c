@@ -244,8 +244,8 @@ static char *put_fields(char *p, const struct http_view *v, struct said *said)
 	return p;
 }
 
-/* Bytes that the head may take; spans of a hostile image may overlap, so its size is no bound. */
-static size_t head_bound(const struct http_view *v)
+/* Bytes that what is written of an image may take; spans of a hostile image may overlap, so its size is no bound. */
+static size_t bound_of(const struct http_view *v)
 {
 	size_t bound = OWN_FIELDS_MAX + v->head->target.len;
 
@@ -272,8 +272,19 @@ static ssize_t write_head(char *start, const struct http_view *v, struct http_ou
 	return put_own_fields(p, o) - start;
 }
 
-/* A head too long for chain_reserve(). */
-static int append_long_head(struct chain *out, const struct http_view *v, struct http_out *o, size_t bound)
+static ssize_t write_trailers(char *start, const struct http_view *v, struct http_out *unused)
+{
+	struct said said = { 0 };
+	char *p = put_fields(PUT(start, "0\r\n"), v, &said);
+
+	(void)unused;
+	return p ? PUT(p, "\r\n") - start : -EBADMSG;
+}
+
+typedef ssize_t writer(char *start, const struct http_view *v, struct http_out *o);
+
+/* What is too long for chain_reserve(). */
+static int append_long(struct chain *out, const struct http_view *v, struct http_out *o, size_t bound, writer *write)
 {
 	char *memory = try_alloc(bound);
 	ssize_t len;
@@ -281,28 +292,40 @@ static int append_long_head(struct chain *out, const struct http_view *v, struct
 
 	if (!memory)
 		return -ENOMEM;
-	len = write_head(memory, v, o);
+	len = write(memory, v, o);
 	r = len < 0 ? (int)len : chain_append(out, str_make(memory, (size_t)len));
 	free(memory);
 	return r;
 }
 
-int http_out_head(struct chain *out, const struct http_view *v, struct http_out *o)
+static int append(struct chain *out, const struct http_view *v, struct http_out *o, writer *write)
 {
-	size_t bound = head_bound(v);
+	size_t bound = bound_of(v);
 	ssize_t len;
 	char *p;
 
-	if (v->head->status < 200 || v->head->status > 599 || bound > HTTP_HEAD_MAX + OWN_FIELDS_MAX)
+	if (bound > HTTP_HEAD_MAX + OWN_FIELDS_MAX)
 		return -EBADMSG;
 	if (bound > RESERVE_MAX)
-		return append_long_head(out, v, o, bound);
+		return append_long(out, v, o, bound, write);
 	p = chain_reserve(out, bound);
 	if (!p)
 		return -ENOMEM;
-	len = write_head(p, v, o);
+	len = write(p, v, o);
 	chain_commit(out, bound, len < 0 ? 0 : (size_t)len);
 	return len < 0 ? (int)len : 0;
+}
+
+int http_out_head(struct chain *out, const struct http_view *v, struct http_out *o)
+{
+	if (v->head->status < 200 || v->head->status > 599)
+		return -EBADMSG;
+	return append(out, v, o, write_head);
+}
+
+int http_out_trailers(struct chain *out, const struct http_view *v)
+{
+	return append(out, v, NULL, write_trailers);
 }
 
 int http_out_canned(struct chain *out, int status, bool close, bool head_only, bool server_header, uint64_t now_ms)

@@ -17,6 +17,9 @@ struct http_out {
  * ours. -EBADMSG: the status or a field cannot be sent; -ENOMEM.  Nothing is appended then. */
 int http_out_head(struct chain *out, const struct http_view *v, struct http_out *o);
 
+/* Appends the last chunk of a body and, from a checked image, the fields that follow it (RFC 9112 §7.1.2).  As http_out_head(). */
+int http_out_trailers(struct chain *out, const struct http_view *v);
+
 /* Writes `value` in decimal or hexadecimal; returns the end.  At most 20 bytes. */
 char *http_out_decimal(char *p, uint64_t value);
 char *http_out_hex(char *p, uint64_t value);

@@ -155,19 +155,31 @@ static void check_response_budget(struct conn *c)
 		cut_hoarder(c);
 }
 
+/* Of those that the worker's budget counts. */
+static uint64_t body_bytes(const struct frame *f, struct str payload)
+{
+	switch (f->type) {
+	case FRAME_RESPONSE:
+		return f->arg <= payload.len ? payload.len - f->arg : 0;
+	case FRAME_RESPONSE_BODY:
+		return payload.len;
+	default:
+		return 0;
+	}
+}
+
 static int on_response(struct conn *c, const struct uplink_gen *gen, const struct frame *f, struct str payload)
 {
 	struct stream *s = owed_stream(c, gen, f->stream);
-	uint64_t body = f->type == FRAME_RESPONSE && f->arg <= payload.len ? payload.len - f->arg : payload.len;
 
 	if (!s)
 		return 0; /* given up meanwhile */
 	if (c->pc.proto->stateful)
 		return -EBADMSG;
 
-	s->output_bytes += body;
+	s->output_bytes += body_bytes(f, payload);
 	c->pc.now_ms = loop_now(gen->reactor->loop);
-	c->pc.lend = f->type != FRAME_RESPONSE_FILE && is_large(payload);
+	c->pc.lend = body_bytes(f, payload) && is_large(payload);
 
 	int r = f->type == FRAME_RESPONSE_FILE ? on_response_file(c, f, payload, s)
 	                                       : c->pc.proto->output(&c->pc, f, payload, s);
@@ -223,6 +235,7 @@ int downlink_on_frame(void *ctx, const struct frame *f, struct str payload)
 	case FRAME_RESPONSE:
 	case FRAME_RESPONSE_BODY:
 	case FRAME_RESPONSE_FILE:
+	case FRAME_RESPONSE_TRAILERS:
 	case FRAME_RESPONSE_ABORT:
 		return on_response(c, gen, f, payload);
 	case FRAME_PAUSE:

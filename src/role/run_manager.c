@@ -1,7 +1,6 @@
 #include "role/run_manager.h"
 
 #include "base/log.h"
-#include "base/mem.h"
 #include "role/hooks.h"
 #include "role/lifeline.h"
 #include "super/super.h"
@@ -353,7 +352,9 @@ static int open_all(struct manager *m, int control)
 
 int run_manager(int control)
 {
-	struct manager *m = xzalloc(sizeof *m);
+	/* It and what it points to are in use until the process ends. */
+	static struct manager manager;
+	struct manager *m = &manager;
 	int r;
 
 	log_identity("manager", -1);

@@ -7,16 +7,10 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "proto/http_head.h"
+#include "worker/fields.h"
 #include "worker/outflow.h"
 
 struct worker;
-
-struct response_field {
-	struct str name;
-	struct str value;
-};
-
-enum { RESPONSE_FIELDS_MAX = 200 };
 
 struct request {
 	uint64_t serial; /* of this use of the memory; first: see bind_kind.versioned */
@@ -26,7 +20,7 @@ struct request {
 	struct buf *image; /* the head image `view` looks at */
 	struct http_view view;
 	const struct port *port;
-	struct arena arena; /* response fields and what the handles need */
+	struct arena arena; /* the answer's fields and what the handles need */
 
 	/* The body: pieces in order; buffered requests have one. */
 	struct buf *body; /* received and not yet read; NULL: none */
@@ -40,9 +34,8 @@ struct request {
 	/* The answer. */
 	uint16_t status;
 	struct str reason;
-	struct response_field *fields;
-	unsigned n_fields;
-	unsigned cap_fields;
+	struct fields head;
+	struct fields trailers;
 	struct outflow out;
 	uint64_t length; /* of the whole body; UINT64_MAX: not known before its end */
 	bool head_sent;
@@ -80,9 +73,12 @@ int request_read(struct request *r, lua_State *L, uint64_t max);
 
 /* outflow.emit: the head travels with the first piece. */
 ssize_t response_emit(struct outflow *of, struct str piece, bool end, const struct outflow_source *from);
-/* 0, or -EINVAL (not a token, or CR LF NUL in the value), -EALREADY (head sent), -E2BIG. `add`: beside those of that name. */
+/* As fields_put(), or -EALREADY (head sent). */
 int response_field(struct request *r, struct str name, struct str value, bool add);
-/* -EINVAL, -EALREADY. */
+/* A field that follows the body; the head announces it, unless it has left already.  As fields_put(), or -EPERM: that field may not
+ * be a trailer. */
+int response_trailer(struct request *r, struct str name, struct str value);
+/* -EINVAL (status, or a reason that is too long or has a CR, LF or NUL), -EALREADY. */
 int response_status(struct request *r, int status, struct str reason);
 /* Sends the string at `idx` (0: none) as a further part of the body, or, with `end`, as its last.  Lua results of
  * outflow_send(). */

@@ -8,90 +8,54 @@
 #include <errno.h>
 #include <sys/stat.h>
 
-/* One builder serves all: a head is built and sent in one go. */
+enum {
+	REASON_MAX = 256,
+	OWN_FIELDS_MAX = 128, /* what build_head() adds */
+};
+
+/* One builder serves all: an image is built and sent in one go. */
 static struct http_head_builder builder;
 
-static bool is_token(struct str s)
+/* Bytes that the fields of one image may take.  With the phrase and what is ours it fills at most half a piece of the link, so that
+ * part of a body always travels with a head. */
+static uint32_t fields_size_max(const struct request *r)
 {
-	for (size_t i = 0; i < s.len; i++) {
-		char c = s.p[i];
-		bool usual = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-';
-
-		if (!usual && !memchr("!#$%&'*+.^_`|~", c, 14))
-			return false;
-	}
-	return s.len > 0;
-}
-
-static bool is_value(struct str s)
-{
-	for (size_t i = 0; i < s.len; i++)
-		if (s.p[i] == '\r' || s.p[i] == '\n' || s.p[i] == '\0')
-			return false;
-	return true;
-}
-
-static struct str keep(struct request *r, struct str s)
-{
-	return str_make(arena_dup(&r->arena, s.p, s.len), s.len);
-}
-
-static void remove_fields(struct request *r, struct str name)
-{
-	unsigned kept = 0;
-
-	for (unsigned i = 0; i < r->n_fields; i++)
-		if (!str_ieq(r->fields[i].name, name))
-			r->fields[kept++] = r->fields[i];
-	r->n_fields = kept;
+	return r->out.line->piece_max / 2 - (uint32_t)sizeof(struct http_head) - REASON_MAX - OWN_FIELDS_MAX;
 }
 
 int response_field(struct request *r, struct str name, struct str value, bool add)
 {
 	if (r->head_sent)
 		return -EALREADY;
-	if (!is_token(name) || !is_value(value))
-		return -EINVAL;
-	if (!add && r->n_fields > 0)
-		remove_fields(r, name);
-	if (r->n_fields == RESPONSE_FIELDS_MAX)
-		return -E2BIG;
-	if (r->n_fields == r->cap_fields) {
-		unsigned cap = r->cap_fields ? 2 * r->cap_fields : 8;
-		struct response_field *grown = arena_alloc(&r->arena, cap * sizeof *grown);
+	return fields_put(&r->head, &r->arena, fields_size_max(r), name, value, add);
+}
 
-		if (r->n_fields)
-			memcpy(grown, r->fields, r->n_fields * sizeof *grown);
-		r->fields = grown;
-		r->cap_fields = cap;
-	}
-	r->fields[r->n_fields++] = (struct response_field){ keep(r, name), keep(r, value) };
-	return 0;
+int response_trailer(struct request *r, struct str name, struct str value)
+{
+	if (!fields_may_trail(name))
+		return -EPERM;
+
+	bool announced = r->head_sent || fields_has(&r->trailers, name);
+	int code = fields_put(&r->trailers, &r->arena, fields_size_max(r), name, value, false);
+
+	return code < 0 || announced ? code : response_field(r, LS_STR("Trailer"), name, true);
 }
 
 int response_status(struct request *r, int status, struct str reason)
 {
 	if (r->head_sent)
 		return -EALREADY;
-	if (status < 200 || status > 599 || !is_value(reason))
+	if (status < 200 || status > 599 || reason.len > REASON_MAX || !fields_is_value(reason))
 		return -EINVAL;
 	r->status = (uint16_t)status;
-	r->reason = reason.len ? keep(r, reason) : reason;
+	r->reason = reason.len ? str_make(arena_dup(&r->arena, reason.p, reason.len), reason.len) : reason;
 	return 0;
-}
-
-static bool has_field(const struct request *r, struct str name)
-{
-	for (unsigned i = 0; i < r->n_fields; i++)
-		if (str_ieq(r->fields[i].name, name))
-			return true;
-	return false;
 }
 
 /* Swoole's default type, for answers whose app named none. */
 static int add_default_type(const struct request *r)
 {
-	if (has_field(r, LS_STR("content-type")))
+	if (fields_has(&r->head, LS_STR("content-type")))
 		return 0;
 	return http_head_add(&builder, LS_STR("Content-Type"), LS_STR("text/html"));
 }
@@ -103,8 +67,8 @@ static int build_head(const struct request *r, bool has_content)
 
 	int code = r->reason.len ? http_head_text(&builder, r->reason, &builder.head.target) : 0;
 
-	for (unsigned i = 0; i < r->n_fields && code == 0; i++)
-		code = http_head_add(&builder, r->fields[i].name, r->fields[i].value);
+	if (code == 0)
+		code = fields_build(&r->head, &builder);
 	return code == 0 && has_content ? add_default_type(r) : code;
 }
 
@@ -112,6 +76,43 @@ static bool has_no_body(const struct request *r)
 {
 	return r->status == 204 || r->status == 304 ||
 	       str_eq(http_head_str(&r->view, r->view.head->method_name), LS_STR("HEAD"));
+}
+
+/* Its trailers follow the body. */
+static bool trails(const struct request *r)
+{
+	return r->trailers.n > 0 && !has_no_body(r);
+}
+
+static int send_trailers(struct request *r)
+{
+	struct str parts[3];
+	struct frame f = {
+		.type = FRAME_RESPONSE_TRAILERS,
+		.flags = FRAME_END,
+		.conn = r->conn,
+		.stream = r->stream,
+	};
+
+	http_head_begin(&builder);
+
+	int code = fields_build(&r->trailers, &builder);
+
+	if (code < 0)
+		return code;
+	http_head_parts(&builder, parts);
+	f.arg = builder.head.size;
+	return link_send(r->out.line, &f, parts, 3);
+}
+
+/* A frame with the last byte of the body has been sent. */
+static int body_sent(struct request *r)
+{
+	int code = trails(r) ? send_trailers(r) : 0;
+
+	if (code == 0)
+		request_answered(r);
+	return code;
 }
 
 /* Sends the head and as much of `body` as travels with it uncut.  How much that was, or negative errno. */
@@ -126,20 +127,22 @@ static ssize_t send_head(struct request *r, struct str body, bool end)
 		return code;
 	http_head_parts(&builder, parts);
 	f.arg = (uint32_t)(parts[0].len + parts[1].len + parts[2].len);
-	if (f.arg > room / 2)
-		return -E2BIG;
 	/* What is better lent follows in a frame of its own. */
 	parts[3] =
 		link_lends(r->out.line, body.len) && !has_no_body(r) ? str_take(body, 0) : str_take(body, room - f.arg);
-	if (end && (parts[3].len == body.len || has_no_body(r)))
-		f.flags = FRAME_END;
+
+	bool last = end && (parts[3].len == body.len || has_no_body(r));
+
+	f.flags = last && !trails(r) ? FRAME_END : 0;
 	code = link_send(r->out.line, &f, parts, 4);
 	if (code < 0)
 		return code;
 	r->head_sent = true;
-	if (f.flags & FRAME_END)
-		request_answered(r);
-	return f.flags & FRAME_END ? (ssize_t)body.len : (ssize_t)parts[3].len;
+	if (last)
+		code = body_sent(r);
+	if (code < 0)
+		return code;
+	return last ? (ssize_t)body.len : (ssize_t)parts[3].len;
 }
 
 ssize_t response_emit(struct outflow *of, struct str piece, bool end, const struct outflow_source *from)
@@ -154,20 +157,19 @@ ssize_t response_emit(struct outflow *of, struct str piece, bool end, const stru
 	}
 
 	struct str part = str_take(piece, of->line->piece_max);
+	bool last = end && part.len == piece.len;
 	struct frame f = {
 		.type = FRAME_RESPONSE_BODY,
-		.flags = end && part.len == piece.len ? FRAME_END : 0,
+		.flags = last && !trails(r) ? FRAME_END : 0,
 		.conn = r->conn,
 		.stream = r->stream,
 	};
 
 	int code = outflow_frame(of, &f, part, from);
 
-	if (code < 0)
-		return code;
-	if (f.flags & FRAME_END)
-		request_answered(r);
-	return (ssize_t)part.len;
+	if (code == 0 && last)
+		code = body_sent(r);
+	return code < 0 ? code : (ssize_t)part.len;
 }
 
 static int fail(lua_State *L, int code)
@@ -190,7 +192,7 @@ int response_send(struct request *r, lua_State *L, int idx, bool end, const char
 	size_t len;
 
 	lua_tolstring(L, idx, &len);
-	if (end && !r->head_sent && list_empty(&r->out.pending))
+	if (end && !r->head_sent && list_empty(&r->out.pending) && !trails(r))
 		r->length = len;
 	if (len == 0 && r->head_sent && !end) {
 		lua_pushboolean(L, 1);
@@ -203,7 +205,7 @@ int response_file(struct request *r, const char *path, uint64_t offset, uint64_t
 {
 	struct frame_file file = { .offset = offset, .length = length };
 	struct str parts[2] = { str_make(&file, sizeof file), str_from(path) };
-	struct frame f = { .type = FRAME_RESPONSE_FILE, .flags = FRAME_END, .conn = r->conn, .stream = r->stream };
+	struct frame f = { .type = FRAME_RESPONSE_FILE, .conn = r->conn, .stream = r->stream };
 	struct stat st;
 
 	if (r->head_sent || r->finished)
@@ -217,13 +219,14 @@ int response_file(struct request *r, const char *path, uint64_t offset, uint64_t
 
 	bool empty = file.length == 0 || has_no_body(r);
 
-	r->length = file.length;
+	if (!trails(r))
+		r->length = file.length;
+	f.flags = trails(r) ? 0 : FRAME_END;
 	if (send_head(r, (struct str){ "", 0 }, empty) < 0)
 		return CODE_TOO_LARGE;
 	r->finished = true;
-	if (!empty && link_send(r->out.line, &f, parts, 2) < 0)
+	if (!empty && (link_send(r->out.line, &f, parts, 2) < 0 || body_sent(r) < 0))
 		return CODE_OUTPUT_OVERFLOW;
-	request_answered(r);
 	return 0;
 }
 
@@ -236,7 +239,8 @@ static void end_without_lua(struct request *r)
 		.stream = r->stream,
 	};
 
-	(void)link_send(r->out.line, &f, NULL, 0); /* a full backlog ends the connection by itself */
+	/* A full backlog ends the connection by itself. */
+	(void)(trails(r) ? send_trailers(r) : link_send(r->out.line, &f, NULL, 0));
 }
 
 void response_complete(struct request *r)
@@ -244,7 +248,7 @@ void response_complete(struct request *r)
 	r->finished = true;
 	if (r->aborted)
 		return;
-	if (!r->head_sent)
+	if (!r->head_sent && !trails(r))
 		r->length = 0;
 	if (r->head_sent)
 		end_without_lua(r);
@@ -264,7 +268,7 @@ void response_fail(struct request *r, int status)
 	if (r->aborted || (was_finished && list_empty(&r->out.pending)))
 		return;
 	if (!r->head_sent) {
-		r->n_fields = 0;
+		r->head = r->trailers = (struct fields){ 0 };
 		r->status = (uint16_t)status;
 		r->reason.len = 0;
 		(void)response_field(r, LS_STR("content-type"), LS_STR("text/plain"), false);

@@ -247,6 +247,7 @@ static inline struct stream *stub_stream(struct proto_conn *pc, uint32_t number)
 }
 
 struct stub_answer {
+	uint8_t type;       /* 0: RESPONSE */
 	int status;         /* 0: 200 */
 	const char *reason; /* or NULL */
 	const char *fields; /* "name: value\n…" or NULL */
@@ -255,12 +256,12 @@ struct stub_answer {
 	bool more;          /* without END */
 };
 
-/* A RESPONSE for stream `number`. */
+/* A RESPONSE, or what else begins with an image, for stream `number`. */
 static inline int stub_answer(struct proto_conn *pc, uint32_t number, struct stub_answer a)
 {
 	static struct http_head_builder b;
 	struct str fields = str_from(a.fields), body = str_from(a.body), parts[4], all;
-	struct frame f = { .type = FRAME_RESPONSE, .conn = pc->id, .stream = number };
+	struct frame f = { .type = a.type ? a.type : FRAME_RESPONSE, .conn = pc->id, .stream = number };
 	int r;
 
 	http_head_begin(&b);

@@ -608,6 +608,46 @@ static void streams_bodies(void)
 	stub_close(pc);
 }
 
+static int answer_trailers(struct proto_conn *pc, const char *fields, const char *rest, bool more)
+{
+	return stub_answer(
+		pc, 1,
+		(struct stub_answer){ .type = FRAME_RESPONSE_TRAILERS, .fields = fields, .body = rest, .more = more });
+}
+
+static void sends_trailers(void)
+{
+	struct proto_conn *pc = requested(GET("/"));
+	const char *out;
+
+	ok(answer_trailers(pc, "X-Sum: 1", "", false) == -EBADMSG, "trailers before their head");
+	stub_answer(pc, 1, (struct stub_answer){ .body = "hello", .value = UINT64_MAX, .more = true });
+	ok(answer_trailers(pc, "X-Sum: 1", "", true) == -EBADMSG, "trailers that do not end the answer");
+	ok(answer_trailers(pc, "X-Sum: 1", "more", false) == -EBADMSG, "trailers with bytes behind them");
+	ok(answer_trailers(pc, "X-Sum: 1\nX y: 2", "", false) == -EBADMSG, "a malformed name");
+	ok(answer_trailers(pc, "X-Sum: 1\r", "", false) == -EBADMSG, "a malformed value");
+	ok(answer_trailers(pc, "X-Sum: 1\nContent-Length: 5\nX-Time: 2", "", false) == 0 && stub.done == 1,
+	   "they end the answer");
+	out = stub_out(pc);
+	ok(ends(out, "\r\n\r\n5\r\nhello\r\n0\r\nX-Sum: 1\r\nX-Time: 2\r\n\r\n"),
+	   "behind the last chunk, and those that frame are left out: %s", out);
+	stub_close(pc);
+
+	pc = requested(GET("/"));
+	stub_answer(pc, 1, (struct stub_answer){ .body = "hello", .value = 9, .more = true });
+	ok(answer_trailers(pc, "X-Sum: 1", "", false) == -EBADMSG, "not before the promised body");
+	stub_answer_body(pc, 1, "1234", false);
+	ok(answer_trailers(pc, "X-Sum: 1", "", false) == 0 && ends(stub_out(pc), "\r\n\r\nhello1234") && stub.done == 1,
+	   "a body with a length has no place for them");
+	stub_close(pc);
+
+	pc = requested("HEAD / HTTP/1.1\r\n" HOST "\r\n");
+	stub_answer(pc, 1, (struct stub_answer){ .value = UINT64_MAX, .more = true });
+	ok(answer_trailers(pc, "X-Sum: 1", "", false) == 0 && ends(stub_out(pc), "luaserv\r\n\r\n") && stub.done == 1,
+	   "nor has HEAD");
+	stub_close(pc);
+}
+
 static void answers_without_body(void)
 {
 	struct proto_conn *pc = requested("HEAD / HTTP/1.1\r\n" HOST "\r\n");
@@ -933,6 +973,7 @@ int main(void)
 	writes_heads();
 	closes_after_its_share();
 	streams_bodies();
+	sends_trailers();
 	answers_without_body();
 	refuses_hostile_answers();
 	refuses_hostile_frames();
