@@ -90,8 +90,10 @@ static void closes_from(void)
 	int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	int high = fcntl(fd, F_DUPFD_CLOEXEC, 200);
 	int status = -1;
-	pid_t pid = fork();
+	pid_t pid;
 
+	fflush(stdout);
+	pid = fork();
 	if (pid == 0) {
 		fd_close_from(high);
 		_exit(fcntl(high, F_GETFD) < 0 && fcntl(fd, F_GETFD) >= 0 ? 0 : 1);

@@ -144,6 +144,10 @@ static void does_nothing_without_a_limit(void)
 
 int main(void)
 {
+#ifdef __SANITIZE_THREAD__
+	printf("1..0 # SKIP ThreadSanitizer holds signals back until a system call, and these loops make none\n");
+	return 0;
+#endif
 	struct err err;
 
 	/* As in a worker, where signals are blocked and read from a descriptor. */

@@ -90,7 +90,7 @@ sub environment ($self, %more) {
 		LUASERV_RUNTIME_DIR => $self->{root},
 		ASAN_OPTIONS => "exitcode=99:log_path=$logs/asan:detect_stack_use_after_return=0",
 		UBSAN_OPTIONS => "exitcode=99:log_path=$logs/ubsan:print_stacktrace=1",
-		TSAN_OPTIONS => "exitcode=99:log_path=$logs/tsan",
+		TSAN_OPTIONS => "exitcode=99:atexit_sleep_ms=0:log_path=$logs/tsan",
 		LSAN_OPTIONS => "exitcode=99:log_path=$logs/lsan",
 		%more,
 	);
