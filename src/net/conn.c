@@ -310,6 +310,13 @@ static enum close_by who_closes(const struct conn *c)
 	}
 }
 
+/* It leaves OPEN: the protocol gives up what is under way, then the owner hears of the end. */
+static void end(struct conn *c, enum close_by by)
+{
+	c->pc.proto->close(&c->pc);
+	c->owner->on_end(c, by);
+}
+
 static void begin_close(struct conn *c)
 {
 	/* Where the peer may have sent what we did not read, closing at once would reset the connection and eat our
@@ -317,7 +324,7 @@ static void begin_close(struct conn *c)
 	bool linger = !c->peer_done && (c->pc.aborted || c->in || c->pc.close_reason == CLOSE_BY_APP) &&
 	              c->pc.port->linger_time > 0;
 
-	c->owner->on_end(c, who_closes(c));
+	end(c, who_closes(c));
 	if (!linger || shutdown(c->watch.fd, SHUT_WR) < 0) {
 		conn_drop(c);
 		return;
@@ -437,7 +444,7 @@ void conn_kill(struct conn *c, enum close_by by, enum close_reason reason)
 {
 	if (c->state == CONN_OPEN) {
 		c->pc.close_reason = (uint16_t)reason;
-		c->owner->on_end(c, by);
+		end(c, by);
 	}
 	conn_drop(c);
 }

@@ -3,8 +3,8 @@
  *   OPEN ── close_when_sent and everything has left ──► LINGER (our side shut, reading and dropping) ──► CLOSED
  *     └──── error, reset, timeout ─────────────────────────────────────────────────────────────────────►
  *
- * on_end() of the owner runs once, when the connection leaves OPEN; from then on its id is void.  Memory is freed in
- * libuv's close callback.  Everything in the reactor's thread.
+ * on_end() of the owner runs once, when the connection leaves OPEN; from then on its id is void.  Memory is freed when the loop has
+ * forgotten its descriptor (watch_close()).  Everything in the reactor's thread.
  */
 #pragma once
 
@@ -26,7 +26,7 @@ struct conn_owner {
 	bool (*may_read)(struct conn *c);
 	/* Bytes have left: output budgets may be given back. */
 	void (*on_sent)(struct conn *c);
-	/* The connection has ended for its peer: `by` and pc.close_reason say how. The protocol has not been closed yet. */
+	/* The connection has ended for its peer: `by` and pc.close_reason say how. The protocol has been closed. */
 	void (*on_end)(struct conn *c, enum close_by by);
 	/* The memory may go. */
 	void (*on_free)(struct conn *c);

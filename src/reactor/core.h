@@ -74,6 +74,17 @@ static inline struct reactor *reactor_of(const struct conn *c)
 }
 /* True if the app wants to hear of this connection itself, not only of its requests. */
 bool reactor_has_session(const struct conn *c);
+/* Takes the descriptor. */
+void reactor_accept(struct reactor *r, int fd, const struct port *port, const struct sock_peer *peer);
+/* As reactor_drain(), reactor_reconfigure() and reactor_access_log(), in the reactor's thread. */
+void reactor_begin_drain(struct reactor *r, bool now, void (*drained)(void *ctx), void *ctx);
+void reactor_use_settings(struct reactor *r, const struct settings *settings);
+void reactor_use_access_log(struct reactor *r, int fd);
+
+/* ---- calls.c ---------------------------------------------------------------------------------------------------------- */
+
+/* Ends the loop of a reactor with a thread. */
+void calls_stop(struct reactor *r);
 
 /* ---- dispatch.c ----------------------------------------------------------------------------------------------------- */
 
@@ -86,16 +97,30 @@ enum dispatch_answer dispatch_choose(struct reactor *r, const struct conn *c, in
 
 extern const struct sink uplink_sink;
 
-void uplink_init(struct reactor *r);
-void uplink_fini(struct reactor *r);
 /* conn_owner.may_read */
 bool uplink_may_read(struct conn *c);
 /* The connection begins: OPEN, if the app wants to know. */
 void uplink_open(struct conn *c);
-/* The connection ends: CLOSED, and ABORT for each request under way. */
+/* The connection has ended, and the protocol has given up its requests: CLOSED. */
 void uplink_end(struct conn *c, enum close_by by);
 /* Bytes have left: ACK where a worker may be waiting for it. */
 void uplink_ack(struct conn *c);
+/* link_send(); when the backlog is used up, says so in the log and gives the connection its close_reason. */
+int uplink_send(struct conn *c, struct uplink_gen *gen, const struct frame *f, const struct str *parts, int n);
+/* True: workers are told of this connection, by OPEN and CLOSED. */
+bool uplink_is_told(const struct conn *c);
+void uplink_send_open(struct conn *c, struct uplink_gen *gen);
+
+/* ---- uplink_gen.c: worker processes come and go --------------------------------------------------------------------------- */
+
+void uplink_init(struct reactor *r);
+void uplink_fini(struct reactor *r);
+/* The process has this request to answer. */
+void uplink_owe(struct uplink_gen *gen, struct stream *s);
+/* The worker has no further part in this request. */
+void uplink_forget(struct stream *s);
+/* Keeps a frame for the slot's next process; without memory it is lost. */
+void uplink_keep(struct uplink *u, const struct frame *f, struct str payload);
 void uplink_attach(struct reactor *r, unsigned slot, uint64_t generation, struct link *line,
                    const struct board_worker *board);
 void uplink_gone(struct reactor *r, unsigned slot, uint64_t generation);
@@ -110,8 +135,6 @@ void uplink_fail_doomed(struct reactor *r);
 void uplink_flush(struct reactor *r);
 /* True: no ring holds a frame. */
 bool uplink_may_sleep(struct reactor *r);
-/* The worker has no further part in this request. */
-void uplink_forget(struct stream *s);
 
 /* ---- downlink.c: from the workers ---------------------------------------------------------------------------------------- */
 

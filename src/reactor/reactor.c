@@ -1,6 +1,5 @@
 #include "reactor/core.h"
 
-#include "ipc/link_ring.h"
 #include "sys/bell.h"
 #include "sys/fd.h"
 #include "sys/sig.h"
@@ -68,7 +67,7 @@ static void drain_conn(struct reactor *r, struct conn *c)
 		conn_finish(c, CLOSE_SHUTDOWN);
 }
 
-static void accept_conn(struct reactor *r, int fd, const struct port *port, const struct sock_peer *peer)
+void reactor_accept(struct reactor *r, int fd, const struct port *port, const struct sock_peer *peer)
 {
 	struct conn *c = pool_get(&r->conn_pool);
 
@@ -92,6 +91,40 @@ static void accept_conn(struct reactor *r, int fd, const struct port *port, cons
 	if (r->draining)
 		drain_conn(r, c);
 	conn_start(c);
+}
+
+void reactor_begin_drain(struct reactor *r, bool now, void (*drained)(void *ctx), void *ctx)
+{
+	uint32_t cursor = 0;
+
+	r->draining = true;
+	r->drain_now |= now;
+	r->drained = drained;
+	r->drained_ctx = ctx;
+	reactor_unlisten(r);
+	for (struct conn *c; (c = slots_next(&r->conns, &cursor));)
+		drain_conn(r, c);
+	check_drained(r);
+}
+
+void reactor_use_settings(struct reactor *r, const struct settings *settings)
+{
+	uint32_t cursor = 0;
+
+	/* Present connections keep their limits until they look at them next; the old settings may then be freed. */
+	for (struct conn *c; (c = slots_next(&r->conns, &cursor));) {
+		c->pc.port = &settings->ports[c->pc.port->index];
+		c->pc.settings = settings;
+	}
+	r->settings = settings;
+}
+
+void reactor_use_access_log(struct reactor *r, int fd)
+{
+	if (r->access)
+		access_log_reopen(r->access, fd);
+	else if (fd >= 0)
+		r->access = access_log_new(r->loop, fd, r->settings);
 }
 
 /* ---- the turn ------------------------------------------------------------------------------------------------------------- */
@@ -148,179 +181,11 @@ static void on_bell(struct watch *w, int events LS_UNUSED)
 	bell_drain(w->fd);
 }
 
-/* ---- calls from other threads ------------------------------------------------------------------------------------------------ */
-
-struct call {
-	struct post post;
-	struct reactor *reactor;
-	void (*fn)(struct call *call);
-	int fd;
-	unsigned slot;
-	uint64_t generation;
-	bool flag;
-	const struct port *port;
-	const struct settings *settings;
-	struct chan *chan;
-	struct sock_peer peer;
-	void (*done)(void *ctx);
-	void *ctx;
-};
-
-static void run_call(struct post *post)
-{
-	struct call *call = LS_CONTAINER_OF(post, struct call, post);
-
-	call->fn(call);
-	if (call->done)
-		call->done(call->ctx);
-	free(call);
-}
-
-/* BASE has one thread: the call is made at once. */
-static void post_call(struct reactor *r, const struct call *call)
-{
-	struct call *copy = xalloc(sizeof *copy);
-
-	*copy = *call;
-	copy->reactor = r;
-	copy->post.fn = run_call;
-	if (r->threaded)
-		mailbox_post(&r->mailbox, &copy->post);
-	else
-		run_call(&copy->post);
-}
-
-static void do_give(struct call *call)
-{
-	accept_conn(call->reactor, call->fd, call->port, &call->peer);
-}
-
-void reactor_give(struct reactor *r, int fd, const struct port *port, const struct sock_peer *peer)
-{
-	post_call(r, &(struct call){ .fn = do_give, .fd = fd, .port = port, .peer = *peer });
-}
-
-static uint64_t longest_frame(const struct settings *s)
-{
-	uint64_t longest = 1 << 20;
-
-	for (unsigned i = 0; i < s->n_ports; i++)
-		longest = LS_MAX(longest, s->ports[i].package_max_length);
-	return longest + 4096;
-}
-
-static void do_attach(struct call *call)
-{
-	struct reactor *r = call->reactor;
-	struct board_worker *board = chan_board(call->chan);
-	struct link *line = link_ring_new(&(struct link_ring_opts){
-		.tx = chan_tx(call->chan, r->o.id),
-		.rx = chan_rx(call->chan, r->o.id),
-		.peer_bell = call->chan->bell,
-		.peer_asleep = &board->asleep,
-		.receives = FRAME_UP,
-		.backlog_max = r->settings->link_backlog_size,
-		.whole_max = longest_frame(r->settings),
-	});
-
-	uplink_attach(r, call->slot, call->generation, line, board);
-}
-
-void reactor_attach(struct reactor *r, unsigned slot, uint64_t generation, struct chan *chan, void (*done)(void *ctx),
-                    void *ctx)
-{
-	post_call(r, &(struct call){ .fn = do_attach,
-	                             .slot = slot,
-	                             .generation = generation,
-	                             .chan = chan,
-	                             .done = done,
-	                             .ctx = ctx });
-}
-
-void reactor_attach_link(struct reactor *r, unsigned slot, uint64_t generation, struct link *link)
-{
-	uplink_attach(r, slot, generation, link, NULL);
-}
-
-static void do_gone(struct call *call)
-{
-	uplink_gone(call->reactor, call->slot, call->generation);
-}
-
-void reactor_gone(struct reactor *r, unsigned slot, uint64_t generation, void (*done)(void *ctx), void *ctx)
-{
-	post_call(r, &(struct call){ .fn = do_gone, .slot = slot, .generation = generation, .done = done, .ctx = ctx });
-}
-
-static void do_slot_failed(struct call *call)
-{
-	uplink_set_failed(call->reactor, call->slot, call->flag);
-}
-
-void reactor_slot_failed(struct reactor *r, unsigned slot, bool failed)
-{
-	post_call(r, &(struct call){ .fn = do_slot_failed, .slot = slot, .flag = failed });
-}
-
-static void do_drain(struct call *call)
-{
-	struct reactor *r = call->reactor;
-	uint32_t cursor = 0;
-
-	r->draining = true;
-	r->drain_now |= call->flag;
-	r->drained = call->done;
-	r->drained_ctx = call->ctx;
-	call->done = NULL; /* called when the last connection has ended */
-	reactor_unlisten(r);
-	for (struct conn *c; (c = slots_next(&r->conns, &cursor));)
-		drain_conn(r, c);
-	check_drained(r);
-}
-
-void reactor_drain(struct reactor *r, bool now, void (*done)(void *ctx), void *ctx)
-{
-	post_call(r, &(struct call){ .fn = do_drain, .flag = now, .done = done, .ctx = ctx });
-}
-
-static void do_reconfigure(struct call *call)
-{
-	struct reactor *r = call->reactor;
-	uint32_t cursor = 0;
-
-	/* Present connections keep their limits until they look at them next; the old settings may then be freed. */
-	for (struct conn *c; (c = slots_next(&r->conns, &cursor));) {
-		c->pc.port = &call->settings->ports[c->pc.port->index];
-		c->pc.settings = call->settings;
-	}
-	r->settings = call->settings;
-}
-
-void reactor_reconfigure(struct reactor *r, const struct settings *settings, void (*done)(void *ctx), void *ctx)
-{
-	post_call(r, &(struct call){ .fn = do_reconfigure, .settings = settings, .done = done, .ctx = ctx });
-}
-
-static void do_access_log(struct call *call)
-{
-	struct reactor *r = call->reactor;
-
-	if (r->access)
-		access_log_reopen(r->access, call->fd);
-	else if (call->fd >= 0)
-		r->access = access_log_new(r->loop, call->fd, r->settings);
-}
-
-void reactor_access_log(struct reactor *r, int fd, void (*done)(void *ctx), void *ctx)
-{
-	post_call(r, &(struct call){ .fn = do_access_log, .fd = fd, .done = done, .ctx = ctx });
-}
-
 /* ---- listeners (BASE) ---------------------------------------------------------------------------------------------------------- */
 
 static void on_accept(void *ctx, int fd, const struct port *port, const struct sock_peer *peer)
 {
-	accept_conn(ctx, fd, port, peer);
+	reactor_accept(ctx, fd, port, peer);
 }
 
 static bool may_accept(void *ctx)
@@ -479,20 +344,12 @@ struct reactor *reactor_start(const struct reactor_opts *opts, struct err *err)
 	return r;
 }
 
-static void do_stop(struct call *call)
-{
-	struct reactor *r = call->reactor;
-
-	mailbox_close(&r->mailbox);
-	loop_stop(r->loop);
-}
-
 void reactor_stop(struct reactor *r)
 {
 	if (!r)
 		return;
 	if (r->threaded) {
-		post_call(r, &(struct call){ .fn = do_stop });
+		calls_stop(r);
 		pthread_join(r->thread, NULL);
 	} else {
 		fini(r);
