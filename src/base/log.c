@@ -179,6 +179,18 @@ static void put_end(struct line *line)
 	line->text[line->len++] = '\n';
 }
 
+/* For the person who started the server; those who read the log are told by the next line that gets there. */
+static void tell_loss(void)
+{
+	char text[PATH_MAX + 256];
+	int n = snprintf(text, sizeof text,
+	                 "luaserv: the log file %s cannot be written: %s; lines are lost and counted until it can\n",
+	                 target.path, strerror(target.lost_errno));
+
+	if (write(STDERR_FILENO, text, LS_MIN((size_t)n, sizeof text - 1)) < 0)
+		return; /* nobody is left to be told */
+}
+
 /* Holds the lock. */
 static void emit(struct line *line)
 {
@@ -196,6 +208,8 @@ static void emit(struct line *line)
 	target.lost++;
 	target.lost_errno = n < 0 ? errno : ENOSPC;
 	target.torn = target.torn || n > 0;
+	if (target.lost == 1 && target.path[0])
+		tell_loss();
 }
 
 void log_line(enum log_level level, const char *file, const char *fmt, ...)

@@ -292,16 +292,9 @@ struct link *link_ring_new(const struct link_ring_opts *o)
 	return &l->base;
 }
 
-uint64_t link_ring_position(const struct link *base)
+/* The peer's tail, bounded to what was written: a frame at a lower position has been taken. */
+static uint64_t taken(const struct link_ring *l)
 {
-	const struct link_ring *l = self(base);
-
-	return list_empty(&l->backlog) ? l->tx.head : UINT64_MAX;
-}
-
-uint64_t link_ring_taken(const struct link *base)
-{
-	const struct link_ring *l = self(base);
 	uint64_t tail = atomic_load_explicit(&l->tx.peer->tail, memory_order_acquire);
 
 	/* The peer's word: one that cannot be true counts as "everything". */
@@ -321,7 +314,7 @@ void link_ring_each_untaken(struct link *base, bool (*fn)(void *ctx, const struc
 		.peer = l->tx.own,
 		.data = l->tx.data,
 		.cap = l->tx.cap,
-		.tail = link_ring_taken(base),
+		.tail = taken(l),
 	};
 
 	while (ring_peek(&own, &f, &payload) == 1) {

@@ -18,12 +18,7 @@ struct link_ring_opts {
 
 struct link *link_ring_new(const struct link_ring_opts *o);
 
-/* How far the ring has been written: the position at which the next frame will stand. UINT64_MAX while there is a
- * backlog, since the position is then unknown. */
-uint64_t link_ring_position(const struct link *l);
 /* After the peer died: frames that it never took (at or behind its last tail), in order, then those of the backlog.
  * Stops early when fn returns false. */
 void link_ring_each_untaken(struct link *l, bool (*fn)(void *ctx, const struct frame *f, struct str payload),
                             void *ctx);
-/* The peer's tail, bounded to what was written: a REQUEST at a lower position has been taken. */
-uint64_t link_ring_taken(const struct link *l);

@@ -19,7 +19,8 @@ struct access_log {
 	struct timer timer;
 	int fd;
 	bool json;
-	uint64_t lost; /* lines that could not be written */
+	uint64_t lost; /* bytes that could not be written and have not been told of */
+	struct log_every complaints;
 	size_t len;
 	char batch[BATCH];
 };
@@ -32,15 +33,28 @@ struct record {
 	char text[];
 };
 
+static void tell_loss(struct access_log *a, int code)
+{
+	uint64_t swallowed;
+
+	a->lost += a->len;
+	if (!log_every_due(&a->complaints, 10000, &swallowed))
+		return;
+	log_warn("the access log cannot be written: %s; %llu bytes of it are lost", strerror(-code),
+	         (unsigned long long)a->lost);
+	a->lost = 0;
+}
+
 static void write_batch(struct access_log *a)
 {
 	if (a->len == 0)
 		return;
+
 	/* A full disk must not stop the server; the loss is told in the error log. */
-	if (fd_write_all(a->fd, str_make(a->batch, a->len)) < 0) {
-		a->lost++;
-		log_warn("the access log cannot be written; %zu bytes of it are lost", a->len);
-	}
+	int r = fd_write_all(a->fd, str_make(a->batch, a->len));
+
+	if (r < 0)
+		tell_loss(a, r);
 	a->len = 0;
 }
 

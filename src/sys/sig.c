@@ -38,7 +38,8 @@ int sig_open(const int *signals)
 	for (; *signals; signals++)
 		if (sigaddset(&set, *signals) < 0)
 			return -errno;
-	if (sigaction(SIGPIPE, &ignore, NULL) < 0)
+	/* A peer that has gone, or a file at its limit (ulimit -f), is an error of the write. */
+	if (sigaction(SIGPIPE, &ignore, NULL) < 0 || sigaction(SIGXFSZ, &ignore, NULL) < 0)
 		return -errno;
 	fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 	if (fd < 0)

@@ -5,7 +5,7 @@
 
 #include <signal.h>
 
-/* Blocks `signals` (0-terminated) in the calling thread, and so in those it starts; SIGPIPE is ignored.
+/* Blocks `signals` (0-terminated) in the calling thread, and so in those it starts; SIGPIPE and SIGXFSZ are ignored.
  * Returns a non-blocking signalfd or negative errno. */
 int sig_open(const int *signals);
 /* Next pending signal number, with its sender's pid (may be NULL); 0: none. */

@@ -163,13 +163,17 @@ static void give_up(struct task *t)
 static int wait(struct outflow *of, lua_State *L, int idx, struct str bytes, bool end, const char *what)
 {
 	struct worker *w = worker_current();
-	struct pending *p = try_alloc(sizeof *p);
+	struct pending *p;
+	int anchor;
 
-	if (!p)
-		return bind_fail(L, CODE_NO_MEMORY, "%s", codes_text(CODE_NO_MEMORY));
 	lua_pushvalue(L, idx);
-	*p = (struct pending){ .of = of, .rest = bytes, .end = end, .task = sched_current(w->sched) };
-	p->anchor = luaL_ref(L, LUA_REGISTRYINDEX);
+	anchor = luaL_ref(L, LUA_REGISTRYINDEX); /* may raise, so it comes before what would then be lost */
+	p = try_alloc(sizeof *p);
+	if (!p) {
+		luaL_unref(L, LUA_REGISTRYINDEX, anchor);
+		return bind_fail(L, CODE_NO_MEMORY, "%s", codes_text(CODE_NO_MEMORY));
+	}
+	*p = (struct pending){ .of = of, .rest = bytes, .end = end, .task = sched_current(w->sched), .anchor = anchor };
 	list_append(&of->pending, &p->link);
 
 	/* The first piece, and a place among those who wait for room. */

@@ -122,7 +122,7 @@ LUA
 		is($response->status, 200, "res:$method: the answer leaves with all that fit");
 		like($response->body, qr/\A\d+ .*res:$method: more than 200 fields, or more bytes/, 'and the app was told');
 		is($server->get("/?method=$method&raise=1")->status, 500, 'an error that is not caught is a 500');
-		$server->wait_log(qr/res:$method: more than 200 fields/);
+		ok($server->wait_log(qr/res:$method: more than 200 fields/), 'which is logged');
 	}
 };
 
