@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { CLIENTS_MAX = 64, LINE_MAX_BYTES = 4096, PATIENCE_MS = 10000 };
+enum { CLIENTS_MAX = 64, LINE_MAX_BYTES = 4096, PATIENCE_MS = 10000, PAUSE_MS = 100 };
 
 struct client {
 	struct list link;
@@ -30,6 +30,7 @@ struct client {
 struct admin {
 	struct loop *loop;
 	struct watch listening;
+	struct timer pause; /* no descriptor was left: accepting goes on when it fires */
 	struct list clients;
 	unsigned n_clients;
 	uint64_t last_id;
@@ -149,6 +150,10 @@ static void on_connection(struct watch *w, int events LS_UNUSED)
 	struct admin *a = LS_CONTAINER_OF(w, struct admin, listening);
 	int fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
+	if (fd < 0 && (errno == EMFILE || errno == ENFILE)) {
+		watch_set(w, 0);
+		timer_set(a->loop, &a->pause, PAUSE_MS);
+	}
 	if (fd < 0)
 		return;
 	if (a->n_clients < CLIENTS_MAX && is_welcome(fd)) {
@@ -159,6 +164,11 @@ static void on_connection(struct watch *w, int events LS_UNUSED)
 	fd_close(&fd);
 }
 
+static void on_pause_over(struct timer *t)
+{
+	watch_set(&LS_CONTAINER_OF(t, struct admin, pause)->listening, WATCH_READ);
+}
+
 struct admin *admin_open(struct loop *l, int fd, admin_request on_request, void *ctx)
 {
 	struct admin *a = xzalloc(sizeof *a);
@@ -167,6 +177,7 @@ struct admin *admin_open(struct loop *l, int fd, admin_request on_request, void 
 	a->on_request = on_request;
 	a->ctx = ctx;
 	list_init(&a->clients);
+	timer_init(&a->pause, on_pause_over);
 	if (watch_open(&a->listening, l, fd, on_connection) < 0) {
 		fd_close(&fd);
 		free(a);
@@ -187,6 +198,7 @@ void admin_close(struct admin *a)
 		return;
 	LS_LIST_EACH_SAFE (it, after, &a->clients)
 		close_client(LS_CONTAINER_OF(it, struct client, link));
+	timer_del(a->loop, &a->pause);
 	watch_close(&a->listening, on_admin_closed);
 }
 

@@ -63,6 +63,7 @@ matrix 'max_connection refuses one more, and room that is made is used' => sub (
 	my $extra = eval { $server->client };
 	my $said = $extra ? eval { $extra->send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"); $extra->recv_all } // '' : '';
 	like($said, qr/\A(?:\z|HTTP\/1\.1 503 )/, 'the fourth is refused');
+	ok($server->wait_log(qr/port \d+: max_connection is reached; a connection is refused/), 'which is logged');
 	$_->close for @clients;
 	ok(wait_for(sub { eval { $server->get('/')->status == 200 } }), 'and later served');
 };

@@ -96,7 +96,7 @@ sub environment ($self, %more) {
 	);
 }
 
-# start(app => text, files => {…}, settings => {…}, args => […], env => {…})
+# start(app => text, files => {…}, settings => {…}, args => […], env => {…}, under => [ a command that runs the rest ])
 # True when the server says that it is ready.
 sub start ($self, %o) {
 	$self->write_files($o{files}) if $o{files};
@@ -105,7 +105,7 @@ sub start ($self, %o) {
 	delete @$self{qw(exit_code ready)};
 	pipe my $from, my $to or die "pipe: $!\n";
 	$self->{pid} = exec_child(
-		argv => [ server_binary(), '-s', $self->app_path, $self->options(%{ $self->{settings} }),
+		argv => [ @{ $o{under} || [] }, server_binary(), '-s', $self->app_path, $self->options(%{ $self->{settings} }),
 			@{ $o{args} || [] }, '--ready-fd', fileno $to ],
 		env => { $self->environment(%{ $o{env} || {} }) },
 		cwd => $self->{root},
