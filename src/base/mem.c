@@ -1,5 +1,7 @@
 #include "base/mem.h"
 
+#include "base/fault.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,15 +63,15 @@ char *xmemdup0(const void *p, size_t len)
 
 void *try_alloc(size_t size)
 {
-	return malloc(at_least_1(size));
+	return FAULT(no_memory) ? NULL : malloc(at_least_1(size));
 }
 
 void *try_realloc(void *p, size_t size)
 {
-	return realloc(p, at_least_1(size));
+	return FAULT(no_memory) ? NULL : realloc(p, at_least_1(size));
 }
 
-void *pool_try_get(struct pool *pool)
+static void *take(struct pool *pool)
 {
 	void *p = pool->free_list;
 
@@ -82,9 +84,14 @@ void *pool_try_get(struct pool *pool)
 	return p;
 }
 
+void *pool_try_get(struct pool *pool)
+{
+	return FAULT(no_memory) ? NULL : take(pool);
+}
+
 void *pool_get(struct pool *pool)
 {
-	return check(pool_try_get(pool));
+	return check(take(pool));
 }
 
 void pool_put(struct pool *pool, void *p)

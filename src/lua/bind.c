@@ -1,5 +1,6 @@
 #include "lua/bind.h"
 
+#include "base/fault.h"
 #include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -181,6 +182,8 @@ static int call_checked(lua_State *L)
 		if (!(b->accept[i] & TYPE_BIT(lua_type(L, index))) || !fits(L, b->letter[i], index))
 			return refuse_argument(L, b, i);
 	}
+	if (FAULT(collect))
+		lua_gc(L, LUA_GCCOLLECT, 0);
 	return b->row->fn(L);
 }
 

@@ -1,5 +1,6 @@
 #include "lua/sched.h"
 
+#include "base/fault.h"
 #include "base/mem.h"
 #include "lua/deferred.h"
 #include "lua/failure.h"
@@ -169,6 +170,8 @@ static int resume(struct task *t, int nargs)
 	for (;;) {
 		if (t->raise)
 			nargs = arm_raise(t);
+		if (FAULT(collect))
+			lua_gc(t->L, LUA_GCCOLLECT, 0);
 		status = lua_resume(t->L, nargs);
 		disarm_raise(s);
 		if (status != LUA_YIELD)

@@ -1,6 +1,7 @@
 #include "net/conn.h"
 
 #include "base/bits.h"
+#include "base/fault.h"
 #include "ipc/board.h"
 
 #include <assert.h>
@@ -224,6 +225,16 @@ static void read_and_drop(struct conn *c)
 	}
 }
 
+/* As recv() into the owner's buffer. */
+static ssize_t read_some(struct conn *c)
+{
+	if (FAULT(read_again)) {
+		errno = EAGAIN;
+		return -1;
+	}
+	return recv(c->watch.fd, c->owner->read_buf, FAULT(read_byte) ? 1 : c->owner->read_cap, 0);
+}
+
 static void on_readable(struct conn *c)
 {
 	if (c->state == CONN_LINGER || (c->pc.aborted && !c->peer_done)) {
@@ -235,7 +246,7 @@ static void on_readable(struct conn *c)
 		return;
 	}
 
-	ssize_t n = recv(c->watch.fd, c->owner->read_buf, c->owner->read_cap, 0);
+	ssize_t n = read_some(c);
 
 	if (n > 0) {
 		on_bytes(c, str_make(c->owner->read_buf, (size_t)n));
@@ -270,6 +281,8 @@ static ssize_t write_some(struct conn *c, uint64_t *asked)
 	int fd;
 	uint64_t off, len;
 
+	if (FAULT(write_again))
+		return -EAGAIN;
 	if (chain_file(&c->pc.out, &fd, &off, &len)) {
 		off_t at = (off_t)off;
 
@@ -282,6 +295,8 @@ static ssize_t write_some(struct conn *c, uint64_t *asked)
 
 	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = (size_t)chain_iov(&c->pc.out, iov, LS_COUNT(iov)) };
 
+	if (FAULT(write_byte))
+		msg.msg_iovlen = iov[0].iov_len = 1;
 	*asked = 0;
 	for (size_t i = 0; i < msg.msg_iovlen; i++)
 		*asked += iov[i].iov_len;

@@ -17,15 +17,23 @@ static struct stream *owed_stream(struct conn *c, const struct uplink_gen *gen, 
 	return s && s->worker == gen ? s : NULL;
 }
 
-static void cut_hoarder(struct conn *c)
+static void cut(struct conn *c, const char *why)
 {
 	uint64_t swallowed;
 
 	if (log_every_due(&reactor_of(c)->complaints, 10000, &swallowed))
-		log_warn(
-			"a client does not read and its output passed socket_buffer_size; closing the connection (%llu more)",
-			(unsigned long long)swallowed);
+		log_warn("%s; closing the connection (%llu more)", why, (unsigned long long)swallowed);
 	conn_kill(c, CLOSE_BY_LIMIT, CLOSE_BUFFER_FULL);
+}
+
+static void cut_hoarder(struct conn *c)
+{
+	cut(c, "a client does not read and its output passed socket_buffer_size");
+}
+
+static void cut_for_memory(struct conn *c)
+{
+	cut(c, "out of memory for a client's output");
 }
 
 /* A worker keeps to socket_buffer_size for connections it knows; those it does not know (dispatch_mode round, other
@@ -47,7 +55,7 @@ static void write_lent(struct conn *c)
 	if (c->state == CONN_OPEN && !c->write_blocked)
 		conn_flush(c);
 	if (c->state == CONN_OPEN && chain_keep(&c->pc.out) < 0)
-		cut_hoarder(c);
+		cut_for_memory(c);
 }
 
 static bool is_large(struct str payload)
@@ -73,7 +81,7 @@ static int on_send(struct conn *c, struct uplink_gen *gen, const struct frame *f
 	if (c->pc.lend)
 		write_lent(c);
 	if (r == -ENOMEM)
-		cut_hoarder(c);
+		cut_for_memory(c);
 	else if (r < 0)
 		return r;
 	if (c->state != CONN_OPEN)
@@ -124,7 +132,7 @@ static int on_send_file(struct conn *c, struct str payload)
 		return 0;
 	}
 	if (chain_append_file(&c->pc.out, fd, file.offset, file.length) < 0)
-		cut_hoarder(c);
+		cut_for_memory(c);
 	else
 		conn_touch(c);
 	return 0;
@@ -187,7 +195,7 @@ static int on_response(struct conn *c, const struct uplink_gen *gen, const struc
 	if (c->pc.lend)
 		write_lent(c);
 	if (r == -ENOMEM) {
-		cut_hoarder(c);
+		cut_for_memory(c);
 		return 0;
 	}
 	if (r == 0 && c->state == CONN_OPEN) {

@@ -1,6 +1,7 @@
 #include "sys/sock.h"
 
 #include "base/bits.h"
+#include "base/fault.h"
 #include "sys/fd.h"
 
 #include <arpa/inet.h>
@@ -256,6 +257,8 @@ int sock_accept(int fd, struct sock_peer *peer)
 	struct sock_addr addr;
 	int conn;
 
+	if (FAULT(accept_again))
+		return -EAGAIN;
 	/* A connection that ended while it was queued is not worth a word; the next may be alive. */
 	do {
 		addr = (struct sock_addr){ .len = sizeof addr.storage };

@@ -163,6 +163,17 @@ static struct request_box *new_box(void)
 	return box;
 }
 
+/* There is no memory for it, so it cannot be answered in a better way. */
+static void refuse(struct worker *w, const struct frame *f)
+{
+	struct frame abort = { .type = FRAME_RESPONSE_ABORT, .conn = f->conn, .stream = f->stream };
+	struct link *line = worker_link(w, f->conn);
+
+	worker_out_of_memory(w, "a request is answered 500 without its handler being called");
+	if (line)
+		(void)link_send(line, &abort, NULL, 0); /* a full backlog ends the connection by itself */
+}
+
 int request_on_head(struct worker *w, const struct frame *f, struct str payload)
 {
 	struct request_box *box;
@@ -172,8 +183,10 @@ int request_on_head(struct worker *w, const struct frame *f, struct str payload)
 	if (f->arg >= w->o.settings->n_ports || find(w, f))
 		return -EBADMSG;
 	image = buf_new(payload.len);
-	if (!image)
-		return -ENOMEM;
+	if (!image) {
+		refuse(w, f);
+		return 0;
+	}
 	memcpy(image->data, payload.p, payload.len);
 	image->len = (uint32_t)payload.len;
 	if (http_head_view(buf_str(image), &view) < 0) {
@@ -258,8 +271,11 @@ int request_on_body(struct worker *w, const struct frame *f, struct str payload)
 		return 0; /* answered without reading it */
 	limit = r->streaming ? (uint64_t)1 << 30 : r->port->package_max_length;
 	r->body_received += payload.len;
-	if (payload.len && buf_append(&r->body, payload, (size_t)limit) < 0) {
-		response_fail(r, 413);
+
+	int code = payload.len ? buf_append(&r->body, payload, (size_t)limit) : 0;
+
+	if (code < 0) {
+		response_fail(r, code == -EMSGSIZE ? 413 : 503);
 		r->aborted = true;
 	}
 	r->body_done = f->flags & FRAME_END;

@@ -1,6 +1,7 @@
 /* What the files of the worker share. */
 #pragma once
 
+#include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
 #include "loop/watch.h"
@@ -47,6 +48,7 @@ struct worker {
 	void (*loaded)(void *ctx, const struct err *err);
 	void *loaded_ctx;
 	bool selftest;
+	struct log_every complaints;
 	struct err *capture; /* where the error of a plain call goes instead of the log */
 };
 
@@ -56,6 +58,8 @@ void worker_ready(struct worker *w, struct ready *ready);
 /* One more request or message begins. */
 void worker_count_begin(struct worker *w);
 void worker_count_end(struct worker *w);
+/* Says in the log what came of an allocation that failed, at most every 10 s. */
+void worker_out_of_memory(struct worker *w, const char *consequence);
 /* The link that leads to a connection; NULL: no such reactor here. */
 struct link *worker_link(struct worker *w, conn_id id);
 

@@ -252,13 +252,26 @@ void session_on_open(struct worker *w, const struct frame *f, struct str payload
 		add_event(s, EVENT_connect, (struct str){ 0 }, NULL);
 }
 
+/* There is no memory for it: a stream with a hole in it is of no use to its peer. */
+static void lose_message(struct session *s)
+{
+	struct frame f = { .type = FRAME_CLOSE, .flags = FRAME_RESET, .conn = s->id };
+
+	worker_out_of_memory(s->worker, "a message is lost, so its connection is reset");
+	(void)link_send(s->out.line, &f, NULL, 0); /* a full backlog ends the connection by itself */
+}
+
 /* dispatch_mode round and idle tell nobody of connections: the message stands alone. */
 static int run_alone(struct worker *w, const struct frame *f, struct str payload)
 {
 	struct session *s = make(w, f->conn, &w->o.settings->ports[f->arg]);
 
 	s->closed = true; /* freed when its one event has been handled */
-	return add_event(s, EVENT_receive, payload, NULL);
+	if (add_event(s, EVENT_receive, payload, NULL) < 0) {
+		lose_message(s);
+		free_session(s);
+	}
+	return 0;
 }
 
 int session_on_data(struct worker *w, const struct frame *f, struct str payload)
@@ -270,7 +283,8 @@ int session_on_data(struct worker *w, const struct frame *f, struct str payload)
 	if (!s)
 		return -EBADMSG;
 	if (add_event(s, EVENT_receive, payload, NULL) < 0) {
-		session_close(w, s->id, true);
+		s->closing = true;
+		lose_message(s);
 		return 0;
 	}
 	if (!s->paused && s->queued > s->port->max_queued_bytes) {

@@ -23,6 +23,14 @@ void worker_ready(struct worker *w, struct ready *ready)
 		list_append(&w->ready, &ready->link);
 }
 
+void worker_out_of_memory(struct worker *w, const char *consequence)
+{
+	uint64_t swallowed;
+
+	if (log_every_due(&w->complaints, 10000, &swallowed))
+		log_error("out of memory: %s (%llu more)", consequence, (unsigned long long)swallowed);
+}
+
 struct link *worker_link(struct worker *w, conn_id id)
 {
 	return w->links[conn_id_owner(id)];
@@ -58,10 +66,10 @@ static bool drain_links(struct worker *w)
 		int left = link_drain(w->links[i]);
 
 		if (left < 0) {
-			/* What the master writes is right by construction; if it is not, going on would answer the wrong
-			 * clients. */
-			log_error("the link from reactor %u carries nonsense (%s); this worker ends", i,
-			          strerror(-left));
+			/* What the master writes is right by construction; if it is not, or a part of it is lost, going
+			 * on would answer the wrong clients. */
+			log_error("the link from reactor %u cannot be read: %s; this worker ends", i,
+			          left == -EBADMSG ? "it carries nonsense" : strerror(-left));
 			abort();
 		}
 		more |= left > 0;

@@ -8,7 +8,7 @@ use File::Path qw(make_path remove_tree);
 use JSON::PP ();
 use Test::Luaserv::Client;
 use Test::Luaserv::Load;
-use Test::Luaserv::Util qw(repo_root server_binary seconds now wait_for slurp spew claim_port exec_child reap
+use Test::Luaserv::Util qw(repo_root server_binary fault_points seconds now wait_for slurp spew claim_port exec_child reap
 	run_command descendants alive);
 
 my %running; # pid → server, of this process
@@ -67,7 +67,12 @@ sub expand ($self, $text) {
 	return $text;
 }
 
-sub write_app ($self, $text) { return spew($self->app_path, $self->expand($text)) }
+# The line numbers stay.
+sub write_app ($self, $text) {
+	my $jit = ($ENV{LUASERV_TEST_JIT} // '') eq 'off' ? 'require "jit".off() ' : '';
+
+	return spew($self->app_path, $jit . $self->expand($text));
+}
 
 # files: { 'lib/x.lua' => text }
 sub write_files ($self, $files) {
@@ -92,6 +97,7 @@ sub environment ($self, %more) {
 		UBSAN_OPTIONS => "exitcode=99:log_path=$logs/ubsan:print_stacktrace=1",
 		TSAN_OPTIONS => "exitcode=99:atexit_sleep_ms=0:log_path=$logs/tsan",
 		LSAN_OPTIONS => "exitcode=99:log_path=$logs/lsan",
+		(fault_points() ? (LS_FAULTS => fault_points()) : ()),
 		%more,
 	);
 }
