@@ -14,11 +14,10 @@ RUN deps/install build
 COPY CMakeLists.txt ./
 COPY src src
 COPY lua lua
-COPY t/CMakeLists.txt t/CMakeLists.txt
 COPY examples examples
 COPY conf conf
 COPY docs docs
-RUN cmake -S . -B build -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX=/usr/local \
+RUN cmake -S . -B build -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_PREFIX=/usr/local -DLS_TESTS=OFF \
 	&& cmake --build build --target luaserv \
 	&& DESTDIR=/out cmake --install build --strip
 
