@@ -284,6 +284,11 @@ bool sched_run(struct sched *s)
 
 		run(t, t->n_results);
 	}
+	return sched_is_due(s);
+}
+
+bool sched_is_due(const struct sched *s)
+{
 	return !list_empty(&s->queue);
 }
 

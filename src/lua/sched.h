@@ -93,6 +93,8 @@ void sched_wake(struct task *t, int n_results);
 void sched_cancel(struct task *t);
 /* Runs what is queued; true: more is queued (the budget was used up). Called by the worker's hooks. */
 bool sched_run(struct sched *s);
+/* Something is queued. */
+bool sched_is_due(const struct sched *s);
 unsigned sched_count(const struct sched *s);
 /* Parked tasks of `luaserv.go` and timers are dropped at the end of a drain: cancels every task. */
 void sched_cancel_all(struct sched *s);

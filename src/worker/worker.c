@@ -153,7 +153,8 @@ static bool before_sleep(void *ctx)
 	}
 	flush_links(w);
 	update_board(w);
-	return !fall_asleep(w) || more || !list_empty(&w->ready);
+	/* Links that got room while they were flushed have woken those who waited for it. */
+	return !fall_asleep(w) || more || !list_empty(&w->ready) || sched_is_due(w->sched);
 }
 
 static void after_wake(void *ctx)

@@ -73,4 +73,14 @@ matrix 'others are served meanwhile' => sub ($mode) {
 	}
 };
 
+# The link is what is small here, and no acknowledgement comes that would wake the worker again.
+matrix 'a send that waits for room in the link goes on when there is some' => sub ($mode) {
+	my $server = start_server(app => $app, settings => { socket_buffer_size => '4m', ring_size => '64k' });
+	my $client = $server->client(timeout => 10);
+
+	$client->send('50');
+	is(length $client->recv_all, 500_000, 'all of it');
+	is_deeply([ $server->wait_notes(1) ], ['sent 50'], 'and the handler has ended');
+};
+
 done_testing();
