@@ -48,7 +48,8 @@ static struct link_local *self(const struct link *l)
 	return LS_CONTAINER_OF(l, struct link_local, base);
 }
 
-static struct chunk *add_chunk(struct queue *q, size_t size)
+/* `must`: there is no way on without it. */
+static struct chunk *add_chunk(struct queue *q, size_t size, bool must)
 {
 	struct list *spare = size <= CHUNK_SIZE ? list_shift(&q->spares) : NULL;
 	struct chunk *c;
@@ -59,7 +60,7 @@ static struct chunk *add_chunk(struct queue *q, size_t size)
 	} else {
 		size_t cap = LS_MAX(size, (size_t)CHUNK_SIZE);
 
-		c = try_alloc(sizeof *c + cap);
+		c = must ? xalloc(sizeof *c + cap) : try_alloc(sizeof *c + cap);
 		if (!c)
 			return NULL;
 		c->cap = (uint32_t)cap;
@@ -81,12 +82,12 @@ static void drop_chunk(struct queue *q, struct chunk *c)
 	q->n_spares++;
 }
 
-static char *reserve(struct queue *q, size_t size)
+static char *reserve(struct queue *q, size_t size, bool must)
 {
 	struct chunk *c = list_empty(&q->chunks) ? NULL : LS_CONTAINER_OF(q->chunks.prev, struct chunk, link);
 
 	if (!c || c->cap - c->len < size)
-		c = add_chunk(q, size);
+		c = add_chunk(q, size, must);
 	if (!c)
 		return NULL;
 
@@ -111,11 +112,13 @@ static size_t weight(const struct frame *f)
 static char *put_head(struct link_local *l, const struct frame *head)
 {
 	struct queue *q = &l->peer->in;
+	bool notice = frame_is_notice(head->type);
 
-	if (q->bytes + head->len > (frame_is_notice(head->type) ? 2 : 1) * l->o.hard_max)
+	if (q->bytes + head->len > (notice ? 2 : 1) * l->o.hard_max)
 		return NULL;
 
-	char *at = reserve(q, size_in_chunk(head));
+	/* Without a notice the other side would wait for ever, and it is small: it is never lost for want of memory. */
+	char *at = reserve(q, size_in_chunk(head), notice);
 
 	if (!at)
 		return NULL;

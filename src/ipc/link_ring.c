@@ -58,7 +58,8 @@ static void copy_parts(char *to, const struct str *parts, int n, size_t skip, si
 
 static int keep(struct link_ring *l, const struct frame *f, const struct str *parts, int n, size_t skip)
 {
-	struct waiting *w = try_alloc(sizeof *w + f->len);
+	/* Without a notice the other side would wait for ever, and it is small: it is never lost for want of memory. */
+	struct waiting *w = frame_is_notice(f->type) ? xalloc(sizeof *w + f->len) : try_alloc(sizeof *w + f->len);
 
 	if (!w)
 		return -ENOBUFS;

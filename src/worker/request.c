@@ -171,7 +171,7 @@ static void refuse(struct worker *w, const struct frame *f)
 
 	worker_out_of_memory(w, "a request is answered 500 without its handler being called");
 	if (line)
-		(void)link_send(line, &abort, NULL, 0); /* a full backlog ends the connection by itself */
+		(void)link_send(line, &abort, NULL, 0); /* a notice */
 }
 
 int request_on_head(struct worker *w, const struct frame *f, struct str payload)

@@ -145,7 +145,18 @@ static ssize_t send_head(struct request *r, struct str body, bool end)
 	return last ? (ssize_t)body.len : (ssize_t)parts[3].len;
 }
 
-ssize_t response_emit(struct outflow *of, struct str piece, bool end, const struct outflow_source *from)
+/* The answer cannot go on, for want of memory or because link_backlog_size is used up; the client must notice. */
+static void give_up(struct request *r)
+{
+	struct frame f = { .type = FRAME_RESPONSE_ABORT, .conn = r->conn, .stream = r->stream };
+
+	r->aborted = true;
+	(void)link_send(r->out.line, &f, NULL, 0); /* a notice: refused only where nothing is taken any more */
+	request_answered(r);
+}
+
+/* As response_emit(), but a failure leaves the answer open. */
+static ssize_t emit(struct outflow *of, struct str piece, bool end, const struct outflow_source *from)
 {
 	struct request *r = LS_CONTAINER_OF(of, struct request, out);
 	ssize_t with_head = 0;
@@ -170,6 +181,16 @@ ssize_t response_emit(struct outflow *of, struct str piece, bool end, const stru
 	if (code == 0 && last)
 		code = body_sent(r);
 	return code < 0 ? code : (ssize_t)part.len;
+}
+
+ssize_t response_emit(struct outflow *of, struct str piece, bool end, const struct outflow_source *from)
+{
+	struct request *r = LS_CONTAINER_OF(of, struct request, out);
+	ssize_t n = r->aborted ? -ECONNABORTED : emit(of, piece, end, from);
+
+	if (n < 0 && !r->aborted)
+		give_up(r);
+	return n;
 }
 
 static int fail(lua_State *L, int code)
@@ -225,9 +246,10 @@ int response_file(struct request *r, const char *path, uint64_t offset, uint64_t
 	if (send_head(r, (struct str){ "", 0 }, empty) < 0)
 		return CODE_TOO_LARGE;
 	r->finished = true;
-	if (!empty && (link_send(r->out.line, &f, parts, 2) < 0 || body_sent(r) < 0))
-		return CODE_OUTPUT_OVERFLOW;
-	return 0;
+	if (empty || (link_send(r->out.line, &f, parts, 2) == 0 && body_sent(r) == 0))
+		return 0;
+	give_up(r);
+	return CODE_OUTPUT_OVERFLOW;
 }
 
 static void end_without_lua(struct request *r)
@@ -239,8 +261,8 @@ static void end_without_lua(struct request *r)
 		.stream = r->stream,
 	};
 
-	/* A full backlog ends the connection by itself. */
-	(void)(trails(r) ? send_trailers(r) : link_send(r->out.line, &f, NULL, 0));
+	if ((trails(r) ? send_trailers(r) : link_send(r->out.line, &f, NULL, 0)) < 0)
+		give_up(r);
 }
 
 void response_complete(struct request *r)
@@ -258,7 +280,6 @@ void response_complete(struct request *r)
 
 void response_fail(struct request *r, int status)
 {
-	struct frame f = { .type = FRAME_RESPONSE_ABORT, .conn = r->conn, .stream = r->stream };
 	static const char *const bodies[] = { "500 Internal Server Error\n", "503 Service Unavailable\n",
 		                              "413 Content Too Large\n" };
 	const char *body = bodies[status == 503 ? 1 : status == 413 ? 2 : 0];
@@ -277,5 +298,5 @@ void response_fail(struct request *r, int status)
 			return;
 	}
 	outflow_close(&r->out);
-	(void)link_send(r->out.line, &f, NULL, 0); /* a full backlog ends the connection by itself */
+	give_up(r);
 }

@@ -40,11 +40,17 @@ bool session_is_active(const struct session *s)
 	return s->busy || !list_empty(&s->events);
 }
 
-static void control(struct session *s, enum frame_type type)
+static void control(struct session *s, enum frame_type type, unsigned flags)
 {
-	struct frame f = { .type = (uint16_t)type, .conn = s->id };
+	struct frame f = { .type = (uint16_t)type, .flags = (uint16_t)flags, .conn = s->id };
 
-	(void)link_send(s->out.line, &f, NULL, 0); /* a full backlog ends the connection by itself */
+	(void)link_send(s->out.line, &f, NULL, 0); /* a notice: refused only where nothing is taken any more */
+}
+
+static void reset(struct session *s)
+{
+	s->closing = true;
+	control(s, FRAME_CLOSE, FRAME_RESET);
 }
 
 static void drop_event(struct session *s, struct session_event *e)
@@ -150,7 +156,7 @@ static void resume_reading(struct session *s)
 	if (!s->paused || s->queued > s->port->max_queued_bytes / 2)
 		return;
 	s->paused = false;
-	control(s, FRAME_RESUME);
+	control(s, FRAME_RESUME, 0);
 }
 
 static void run(struct ready *ready)
@@ -185,7 +191,11 @@ static ssize_t emit(struct outflow *of, struct str piece, bool end LS_UNUSED, co
 	struct str part = str_take(piece, of->line->piece_max);
 	int r = outflow_frame(of, &f, part, from);
 
-	return r < 0 ? r : (ssize_t)part.len;
+	if (r == 0)
+		return (ssize_t)part.len;
+	/* link_backlog_size is used up, perhaps in the middle of a message: what the peer has is of no use to it. */
+	reset(s);
+	return r;
 }
 
 static void close_when_empty(struct outflow *of)
@@ -193,7 +203,7 @@ static void close_when_empty(struct outflow *of)
 	struct session *s = LS_CONTAINER_OF(of, struct session, out);
 
 	if (s->closing)
-		control(s, FRAME_CLOSE);
+		control(s, FRAME_CLOSE, 0);
 }
 
 static struct session *make(struct worker *w, conn_id id, const struct port *port)
@@ -255,10 +265,8 @@ void session_on_open(struct worker *w, const struct frame *f, struct str payload
 /* There is no memory for it: a stream with a hole in it is of no use to its peer. */
 static void lose_message(struct session *s)
 {
-	struct frame f = { .type = FRAME_CLOSE, .flags = FRAME_RESET, .conn = s->id };
-
 	worker_out_of_memory(s->worker, "a message is lost, so its connection is reset");
-	(void)link_send(s->out.line, &f, NULL, 0); /* a full backlog ends the connection by itself */
+	reset(s);
 }
 
 /* dispatch_mode round and idle tell nobody of connections: the message stands alone. */
@@ -283,13 +291,12 @@ int session_on_data(struct worker *w, const struct frame *f, struct str payload)
 	if (!s)
 		return -EBADMSG;
 	if (add_event(s, EVENT_receive, payload, NULL) < 0) {
-		s->closing = true;
 		lose_message(s);
 		return 0;
 	}
 	if (!s->paused && s->queued > s->port->max_queued_bytes) {
 		s->paused = true;
-		control(s, FRAME_PAUSE);
+		control(s, FRAME_PAUSE, 0);
 	}
 	return 0;
 }
