@@ -16,7 +16,7 @@ static const struct {
 	{ CODE_CLOSING, "the connection is closing" },
 	{ CODE_CLOSED, "the connection is closed" },
 	{ CODE_NO_CONNECTION, "there is no such connection" },
-	{ CODE_OUTPUT_OVERFLOW, "the connection's socket_buffer_size is used up" },
+	{ CODE_OUTPUT_OVERFLOW, "socket_buffer_size or link_backlog_size is used up" },
 	{ CODE_TOO_LARGE, "the data is too large" },
 };
 
