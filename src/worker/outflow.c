@@ -153,11 +153,16 @@ void outflow_pump(struct outflow *of)
 static void give_up(struct task *t)
 {
 	struct pending *p = t->wait;
+	struct outflow *of = p->of;
+	bool end = p->end;
 
-	if (p->begun)
+	if (p->begun) {
 		p->task = NULL;
-	else
-		drop(p);
+		return;
+	}
+	drop(p);
+	if (end && of->on_lost)
+		of->on_lost(of);
 }
 
 static int wait(struct outflow *of, lua_State *L, int idx, struct str bytes, bool end, const char *what)

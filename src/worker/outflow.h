@@ -29,6 +29,8 @@ struct outflow {
 	ssize_t (*emit)(struct outflow *of, struct str piece, bool end, const struct outflow_source *from);
 	/* The last of the sends that waited has left; NULL: nobody cares. */
 	void (*on_empty)(struct outflow *of);
+	/* A final send was given up before it began to leave; NULL: there are none. */
+	void (*on_lost)(struct outflow *of);
 };
 
 void outflow_init(struct outflow *of, struct link *line, uint64_t budget,

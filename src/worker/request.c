@@ -210,6 +210,7 @@ int request_on_head(struct worker *w, const struct frame *f, struct str payload)
 	r->body_done = f->flags & FRAME_END;
 	r->streaming = r->port->http_request_body == REQUEST_BODY_STREAM && w->o.settings->enable_coroutine;
 	outflow_init(&r->out, worker_link(w, f->conn), r->port->socket_buffer_size, response_emit);
+	r->out.on_lost = response_lost;
 	map_put(&w->requests, key_of(r->conn, r->stream), r);
 	if (r->body_done || r->streaming)
 		worker_ready(w, &box->ready);

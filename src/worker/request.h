@@ -73,6 +73,8 @@ int request_read(struct request *r, lua_State *L, uint64_t max);
 
 /* outflow.emit: the head travels with the first piece. */
 ssize_t response_emit(struct outflow *of, struct str piece, bool end, const struct outflow_source *from);
+/* outflow.on_lost: without its end the client would wait for ever. */
+void response_lost(struct outflow *of);
 /* As fields_put(), or -EALREADY (head sent). */
 int response_field(struct request *r, struct str name, struct str value, bool add);
 /* A field that follows the body; the head announces it, unless it has left already.  As fields_put(), or -EPERM: that field may not

@@ -155,6 +155,16 @@ static void give_up(struct request *r)
 	request_answered(r);
 }
 
+void response_lost(struct outflow *of)
+{
+	struct request *r = LS_CONTAINER_OF(of, struct request, out);
+
+	if (r->aborted)
+		return;
+	outflow_close(of);
+	give_up(r);
+}
+
 /* As response_emit(), but a failure leaves the answer open. */
 static ssize_t emit(struct outflow *of, struct str piece, bool end, const struct outflow_source *from)
 {
@@ -219,7 +229,12 @@ int response_send(struct request *r, lua_State *L, int idx, bool end, const char
 		lua_pushboolean(L, 1);
 		return 1;
 	}
-	return outflow_send(&r->out, L, idx, end, what);
+
+	int n = outflow_send(&r->out, L, idx, end, what);
+
+	if (end && n > 1)
+		response_lost(&r->out); /* nil, message, code: there will be no end */
+	return n;
 }
 
 int response_file(struct request *r, const char *path, uint64_t offset, uint64_t length)
