@@ -1,5 +1,6 @@
 #include "api/api_server.h"
 
+#include "api/api_script.h"
 #include "lua/app.h"
 #include "lua/bind.h"
 #include "worker/codes.h"
@@ -10,141 +11,6 @@
 #include <unistd.h>
 
 static const struct bind_kind server_kind, port_kind;
-
-/* ---- settings from Lua ---------------------------------------------------------------------------------------------------------- */
-
-/* One value of a settings table as the text settings_set() takes.  Lists are joined by commas. */
-static struct str value_text(lua_State *L, int idx, const char *name)
-{
-	struct str text = { 0 };
-	luaL_Buffer list;
-
-	switch (lua_type(L, idx)) {
-	case LUA_TBOOLEAN:
-		return str_from(lua_toboolean(L, idx) ? "true" : "false");
-	case LUA_TNUMBER:
-	case LUA_TSTRING:
-		lua_pushvalue(L,
-		              idx); /* a number is turned into text in place, which a key of lua_next() must not be */
-		break;
-	case LUA_TTABLE:
-		luaL_buffinit(L, &list);
-		for (int i = 1; i <= (int)lua_objlen(L, idx); i++) {
-			if (i > 1)
-				luaL_addchar(&list, ',');
-			lua_rawgeti(L, idx, i);
-			if (!lua_isstring(L, -1))
-				state_error(L, "%s: item %d of the list is a %s, not a string", name, i,
-				            luaL_typename(L, -1));
-			luaL_addvalue(&list);
-		}
-		luaL_pushresult(&list);
-		break;
-	default:
-		state_error(L, "%s is a %s; a setting is a boolean, a number, a string or a list of strings", name,
-		            luaL_typename(L, idx));
-	}
-	text.p = lua_tolstring(L, -1, &text.len);
-	return text;
-}
-
-static void set_all(lua_State *L, int table, struct app *app, struct port *port)
-{
-	lua_pushnil(L);
-	while (lua_next(L, table)) {
-		struct err err = { 0 };
-		int top = lua_gettop(L);
-
-		if (lua_type(L, -2) != LUA_TSTRING)
-			state_error(L, "a setting's name is a string, not a %s", luaL_typename(L, -2));
-
-		const char *name = lua_tostring(L, -2);
-		struct str text = value_text(L, top, name);
-
-		if (settings_set(&app->settings, port, name, text, LAYER_SCRIPT, &err) < 0)
-			state_error(L, "%s", err.text);
-		lua_settop(L, top - 1);
-	}
-}
-
-static void refuse_when_started(lua_State *L, const struct app *app, const char *what)
-{
-	if (app->started)
-		state_error(L, "%s: the server has been started; this belongs before server:start()", what);
-}
-
-/* ---- handlers --------------------------------------------------------------------------------------------------------------------- */
-
-static int event_of(lua_State *L, int idx)
-{
-	struct str name = { 0 };
-
-	name.p = lua_tolstring(L, idx, &name.len);
-
-	int event = settings_event_find(name);
-
-	if (event < 0)
-		state_error(L, "there is no event \"%s\"; did you mean \"%s\"?", name.p, settings_event_nearest(name));
-	return event;
-}
-
-static void store_handler(lua_State *L, int idx, int *slot)
-{
-	luaL_unref(L, LUA_REGISTRYINDEX, *slot);
-	lua_pushvalue(L, idx);
-	*slot = luaL_ref(L, LUA_REGISTRYINDEX);
-}
-
-static int (*port_table(struct app *app, unsigned index))[EVENTS]
-{
-	if (index >= app->n_port_handlers) {
-		app->port_handlers = xrealloc(app->port_handlers, (index + 1) * sizeof *app->port_handlers);
-		for (unsigned i = app->n_port_handlers; i <= index; i++)
-			for (int event = 0; event < EVENTS; event++)
-				app->port_handlers[i][event] = LUA_NOREF;
-		app->n_port_handlers = index + 1;
-	}
-	return &app->port_handlers[index];
-}
-
-/* What on() was given becomes a function now, when every module it may name is there. */
-static void resolve_handler(lua_State *L, int *slot, int event)
-{
-	struct err err = { 0 };
-
-	if (*slot == LUA_NOREF)
-		return;
-	lua_rawgeti(L, LUA_REGISTRYINDEX, *slot);
-	if (bind_callback(L, lua_gettop(L), &err) < 0)
-		state_error(L, "the handler of \"%s\": %s", settings_event_name(event), err.text);
-	store_handler(L, lua_gettop(L), slot);
-	lua_pop(L, 2);
-}
-
-static void resolve_handlers(lua_State *L, struct app *app)
-{
-	for (int event = 0; event < EVENTS; event++)
-		resolve_handler(L, &app->handlers[event], event);
-	for (unsigned i = 0; i < app->n_port_handlers; i++)
-		for (int event = 0; event < EVENTS; event++)
-			resolve_handler(L, &app->port_handlers[i][event], event);
-}
-
-/* Which events have handlers, for the reactors and the supervisor. */
-static void note_events(struct app *app)
-{
-	app->settings.events = 0;
-	for (int event = 0; event < EVENTS; event++)
-		if (app->handlers[event] != LUA_NOREF && !settings_event_is_port(event))
-			app->settings.events |= 1ULL << event;
-	for (unsigned i = 0; i < app->settings.n_ports; i++) {
-		app->settings.ports[i].events = 0;
-		for (int event = 0; event < EVENTS; event++)
-			if (settings_event_is_port(event) &&
-			    app_handler(app, i, (enum settings_event)event) != LUA_NOREF)
-				app->settings.ports[i].events |= 1ULL << event;
-	}
-}
 
 /* ---- ports ---------------------------------------------------------------------------------------------------------------------------- */
 
@@ -184,25 +50,14 @@ static struct port *add_port(lua_State *L, struct app *app, int first)
 
 static int port_set(lua_State *L)
 {
-	struct app *app = app_of(L);
-
-	refuse_when_started(L, app, "port:set");
-	set_all(L, 2, app, bind_self(L));
+	api_script_set(L, 2, bind_self(L), "port:set");
 	lua_settop(L, 1);
 	return 1;
 }
 
 static int port_on(lua_State *L)
 {
-	struct app *app = app_of(L);
-	struct port *port = bind_self(L);
-	int event = event_of(L, 2);
-
-	refuse_when_started(L, app, "port:on");
-	if (!settings_event_is_port(event))
-		state_error(L, "\"%s\" is an event of the server, not of a port; use server:on",
-		            settings_event_name(event));
-	store_handler(L, 3, &(*port_table(app, port->index))[event]);
+	api_script_on(L, 2, 3, bind_self(L), "port:on");
 	lua_settop(L, 1);
 	return 1;
 }
@@ -270,31 +125,22 @@ static const struct bind_kind port_kind = { .name = "port", .methods = port_meth
 
 static int server_set(lua_State *L)
 {
-	struct app *app = app_of(L);
-
-	refuse_when_started(L, app, "server:set");
-	set_all(L, 2, app, NULL);
+	api_script_set(L, 2, NULL, "server:set");
 	lua_settop(L, 1);
 	return 1;
 }
 
 static int server_on(lua_State *L)
 {
-	struct app *app = app_of(L);
-	int event = event_of(L, 2);
-
-	refuse_when_started(L, app, "server:on");
-	store_handler(L, 3, &app->handlers[event]);
+	api_script_on(L, 2, 3, NULL, "server:on");
 	lua_settop(L, 1);
 	return 1;
 }
 
 static int server_listen(lua_State *L)
 {
-	struct app *app = app_of(L);
-
-	refuse_when_started(L, app, "server:listen");
-	bind_push(L, &port_kind, add_port(L, app, 2));
+	api_script_check_open(L, "server:listen");
+	bind_push(L, &port_kind, add_port(L, app_of(L), 2));
 	return 1;
 }
 
@@ -418,9 +264,8 @@ static int server_start(lua_State *L)
 {
 	struct app *app = app_of(L);
 
-	refuse_when_started(L, app, "server:start");
-	resolve_handlers(L, app);
-	note_events(app);
+	api_script_check_open(L, "server:start");
+	api_script_end(L);
 	set_declared(L, app);
 	app->started = true;
 	return lua_yield(L, 0); /* app_run() never resumes the script */

@@ -78,6 +78,7 @@ struct bind_handle *bind_test(lua_State *L, int idx, const struct bind_kind *kin
 /* nil, message, code: the expected failure.  Returns 3. */
 int bind_fail(lua_State *L, int code, const char *fmt, ...) LS_PRINTF(3, 4);
 
-/* Resolves the four callback styles at stack index `idx`: function, "module.fn", { object, "method" }, callable table; leaves a
- * function on the stack (for { object, "method" } a closure that passes the object first).  Error text names what is wrong. */
-int bind_callback(lua_State *L, int idx, struct err *err);
+/* True for functions and for what has a __call. */
+bool bind_is_callable(lua_State *L, int index);
+/* Runs one of our own one-line chunks on the `nargs` values on top, leaving its result in their place. */
+void bind_run_chunk(lua_State *L, const char *chunk, int nargs);

@@ -1,4 +1,4 @@
-/* t/unit/test_bind.c — functions check their arguments and the role; handles end; callbacks are found. */
+/* t/unit/test_bind.c — functions check their arguments and the role; handles end. */
 #include "lua/bind.c"
 
 #include "base/clock.h"
@@ -155,52 +155,6 @@ static void handles(void)
 	ok(collected == 1, "a live object is collected, an ended one is not");
 }
 
-static void callbacks(void)
-{
-	struct err err = { 0 };
-
-	run("package.preload['app.handlers'] = function() return { go = function(a) return 'went ' .. a end, n = 1 } end "
-	    "object = { name = 'me', hi = function(self, a) return self.name .. a end } "
-	    "callable = setmetatable({ 'self' }, { __call = function(self, a) return self[1] .. a end }) "
-	    "package.preload.bad = function() error('does not load') end");
-	static const struct {
-		const char *make;
-		const char *result;
-	} good[] = {
-		{ "return function(a) return 'plain ' .. a end", "plain x" },
-		{ "return 'app.handlers.go'", "went x" },
-		{ "return { object, 'hi' }", "mex" },
-		{ "return callable", "selfx" },
-	};
-	static const struct {
-		const char *make;
-		const char *message;
-	} bad[] = {
-		{ "return 'nodot'", "is not of the form \"module.function\"" },
-		{ "return 'app.handlers.missing'", "there is no function \"missing\"" },
-		{ "return 'app.handlers.n'", "stands for a number" },
-		{ "return 'no.such.module.fn'", "module 'no.such.module' not found" },
-		{ "return 'bad.fn'", "does not load" },
-		{ "return { object, 'nope' }", "has no method \"nope\"" },
-		{ "return { 1, 2, 3 }", "must be callable or of the form" },
-		{ "return true", "got a boolean" },
-	};
-
-	for (size_t i = 0; i < LS_COUNT(good); i++) {
-		run(good[i].make);
-		bool found = bind_callback(L, 1, &err) == 0 && lua_isfunction(L, -1);
-
-		lua_pushliteral(L, "x");
-		lua_call(L, 1, 1);
-		ok(found && strcmp(lua_tostring(L, -1), good[i].result) == 0, "%s", good[i].make);
-	}
-	for (size_t i = 0; i < LS_COUNT(bad); i++) {
-		run(bad[i].make);
-		ok(bind_callback(L, 1, &err) < 0 && strstr(err.text, bad[i].message) && lua_gettop(L) == 1, "%s",
-		   bad[i].make);
-	}
-}
-
 /* From a compiled loop, as an app would call it. */
 static void measure(const char *name, const char *call)
 {
@@ -237,7 +191,6 @@ int main(void)
 	lua_setglobal(L, "m");
 	checks_arguments();
 	handles();
-	callbacks();
 	measures();
 	state_close(L);
 	return tap_done();
