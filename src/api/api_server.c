@@ -1,5 +1,6 @@
 #include "api/api_server.h"
 
+#include "api/api_conn.h"
 #include "api/api_script.h"
 #include "lua/app.h"
 #include "lua/bind.h"
@@ -76,25 +77,12 @@ static const struct settings *effective(const struct app *app)
 	return w ? w->o.settings : &app->settings;
 }
 
-/* Port 0 is what the kernel chose, once it has. */
-static int port_number(const struct port *port)
-{
-	switch (port->address.len ? port->address.sa.sa_family : AF_UNSPEC) {
-	case AF_INET:
-		return ntohs(port->address.v4.sin_port);
-	case AF_INET6:
-		return ntohs(port->address.v6.sin6_port);
-	default:
-		return port->number;
-	}
-}
-
 static int push_port_number(lua_State *L, void *object)
 {
 	unsigned index = ((const struct port *)object)->index;
 	const struct settings *s = effective(app_of(L));
 
-	lua_pushinteger(L, index < s->n_ports ? port_number(&s->ports[index]) : 0);
+	lua_pushinteger(L, index < s->n_ports ? settings_port_number(&s->ports[index]) : 0);
 	return 1;
 }
 
@@ -145,29 +133,6 @@ static int server_listen(lua_State *L)
 }
 
 /* ---- in a worker ------------------------------------------------------------------------------------------------------------------------ */
-
-static int server_send(lua_State *L)
-{
-	return session_send(worker_current(), L, (conn_id)lua_tonumber(L, 2), 3);
-}
-
-static int server_close(lua_State *L)
-{
-	int code = session_close(worker_current(), (conn_id)lua_tonumber(L, 2), lua_toboolean(L, 3));
-
-	if (code)
-		return bind_fail(L, code, "%s", codes_text(code));
-	lua_pushboolean(L, 1);
-	return 1;
-}
-
-static int server_exists(lua_State *L)
-{
-	const struct session *s = session_find(worker_current(), (conn_id)lua_tonumber(L, 2));
-
-	lua_pushboolean(L, s && !s->closed && !s->closing);
-	return 1;
-}
 
 static int signal_master(lua_State *L, int sig)
 {
@@ -234,7 +199,7 @@ static void set_constants(lua_State *L, const struct app *app)
 
 	lua_pushstring(L, app->settings.ports[0].host);
 	bind_set_constant(L, &server_kind, "host");
-	set_number(L, "port", port_number(&effective(app)->ports[0]));
+	set_number(L, "port", settings_port_number(&effective(app)->ports[0]));
 	set_time_functions(L);
 	if (!w)
 		return;
@@ -276,12 +241,19 @@ static const struct bind_row server_methods[] = {
 	{ "on", server_on, "sa", LUA_ROLE_ALL, "on(event, handler) -> server: see the events' reference." },
 	{ "listen", server_listen, "s?i?s?", LUA_ROLE_ALL, "listen(host, port, type) -> port: one more listener." },
 	{ "start", server_start, "", LUA_ROLE_ALL, "start(): ends the script's part; the runtime takes over." },
-	{ "send", server_send, "iS", LUA_ROLE_WORKER,
+	{ "send", api_conn_send, "iS", LUA_ROLE_WORKER,
 	  "send(fd, data) -> true | nil, message, code: waits while the connection's budget is used up." },
-	{ "close", server_close, "ib?", LUA_ROLE_WORKER,
+	{ "close", api_conn_close, "ib?", LUA_ROLE_WORKER,
 	  "close(fd, reset) -> true | nil, message, code: what is queued leaves first, unless reset." },
-	{ "exists", server_exists, "i", LUA_ROLE_WORKER,
+	{ "exists", api_conn_exists, "i", LUA_ROLE_WORKER,
 	  "exists(fd) -> boolean: this worker knows it and it is open." },
+	{ "sendfile", api_conn_sendfile, "isi?i?", LUA_ROLE_WORKER,
+	  "sendfile(fd, path, offset = 0, length = 0) -> true | nil, message, code: behind what was sent before; 0: to its end." },
+	{ "pause", api_conn_pause, "i", LUA_ROLE_WORKER,
+	  "pause(fd) -> true | nil, message, code: the connection is not read until resume(fd)." },
+	{ "resume", api_conn_resume, "i", LUA_ROLE_WORKER, "resume(fd) -> true | nil, message, code" },
+	{ "get_client_info", api_conn_info, "i", LUA_ROLE_WORKER,
+	  "get_client_info(fd) -> table | nil, message, code: who it is, and what is queued." },
 	{ "reload", server_reload, "", LUA_ROLE_WORKER, "reload() -> true | nil, message, code: as `luaserv reload`." },
 	{ "shutdown", server_shutdown, "", LUA_ROLE_WORKER,
 	  "shutdown() -> true | nil, message, code: as `luaserv stop`." },

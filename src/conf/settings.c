@@ -191,6 +191,18 @@ struct port *settings_add_port(struct settings *s, const char *host, uint16_t nu
 	return p;
 }
 
+uint16_t settings_port_number(const struct port *port)
+{
+	switch (port->address.len ? port->address.sa.sa_family : AF_UNSPEC) {
+	case AF_INET:
+		return ntohs(port->address.v4.sin_port);
+	case AF_INET6:
+		return ntohs(port->address.v6.sin6_port);
+	default:
+		return port->number;
+	}
+}
+
 const char *settings_port_text(const struct port *p, char *out)
 {
 	struct str host = str_from(p->host);

@@ -130,6 +130,8 @@ struct port *settings_add_port(struct settings *s, const char *host, uint16_t nu
 
 /* "port 9501", "port unix:/run/app.sock"; what messages call it.  `out` has SETTINGS_PORT_TEXT_MAX bytes. */
 const char *settings_port_text(const struct port *p, char *out);
+/* Where it listens; port 0 is what the kernel chose, once it has. */
+uint16_t settings_port_number(const struct port *p);
 
 /* How many bytes the length field of a package_length_type has: 1, 2, 4 or 8. */
 unsigned settings_length_size(int type);

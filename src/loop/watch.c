@@ -8,7 +8,7 @@ void watch_on_events(struct watch *w, uint32_t events)
 	/* An error or a hang-up shows at the next read or write, where it gets its errno. */
 	if (events & (EPOLLERR | EPOLLHUP))
 		events |= WATCH_READ | WATCH_WRITE;
-	w->on_event(w, (int)(events & (WATCH_READ | WATCH_WRITE)));
+	w->on_event(w, (int)(events & (WATCH_READ | WATCH_WRITE | WATCH_ERROR | WATCH_HANGUP)));
 }
 
 int watch_open(struct watch *w, struct loop *l, int fd, void (*on_event)(struct watch *w, int events))

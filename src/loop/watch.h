@@ -7,11 +7,17 @@
 
 #include "loop/loop.h"
 
-enum watch_events { WATCH_READ = EPOLLIN, WATCH_WRITE = EPOLLOUT };
+enum watch_events {
+	WATCH_READ = EPOLLIN,
+	WATCH_WRITE = EPOLLOUT,
+	WATCH_ERROR = EPOLLERR,  /* comes whatever is waited for, but a watch that waits for nothing hears of nothing */
+	WATCH_HANGUP = EPOLLHUP, /* the same */
+};
 
 struct watch {
 	struct loop *loop;
-	void (*on_event)(struct watch *w, int events); /* enum watch_events; errors are given as READ|WRITE */
+	void (*on_event)(struct watch *w,
+	                 int events); /* enum watch_events; with ERROR and HANGUP come READ and WRITE */
 	void (*on_closed)(struct watch *w);
 	struct list closing;
 	int fd; /* -1: closed */

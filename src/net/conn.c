@@ -97,16 +97,29 @@ static bool wants_input(const struct conn *c)
  * change costs system calls. */
 static void watch_what_matters(struct conn *c)
 {
-	int events = (c->write_blocked ? WATCH_WRITE : 0) | (c->watch.events & WATCH_READ);
+	int events = (c->write_blocked ? WATCH_WRITE : 0) | (c->watch.events & (WATCH_READ | WATCH_ERROR));
 
 	if (c->state == CONN_LINGER || wants_input(c) || (c->state == CONN_OPEN && c->pc.aborted && !c->peer_done))
 		events |= WATCH_READ;
 	watch_set(&c->watch, events);
 }
 
+/* A reset is still noticed. */
 static void stop_reading(struct conn *c)
 {
-	watch_set(&c->watch, c->watch.events & ~WATCH_READ);
+	watch_set(&c->watch, (c->watch.events & ~WATCH_READ) | WATCH_ERROR);
+}
+
+/* Something came while the peer is not to be read.  A socket in error has lost what it held, so nothing is worth waiting for; one
+ * that hung up (unix sockets do with bytes unread) would say so again and again. */
+static void on_unwanted(struct conn *c, int events)
+{
+	if (events & WATCH_ERROR)
+		conn_kill(c, CLOSE_BY_PEER, CLOSE_PEER_RESET);
+	else if (events & WATCH_HANGUP)
+		watch_set(&c->watch, 0);
+	else
+		stop_reading(c);
 }
 
 static void keep_rest(struct conn *c, struct str rest)
@@ -235,14 +248,14 @@ static ssize_t read_some(struct conn *c)
 	return recv(c->watch.fd, c->owner->read_buf, FAULT(read_byte) ? 1 : c->owner->read_cap, 0);
 }
 
-static void on_readable(struct conn *c)
+static void on_readable(struct conn *c, int events)
 {
 	if (c->state == CONN_LINGER || (c->pc.aborted && !c->peer_done)) {
 		read_and_drop(c);
 		return;
 	}
 	if (!wants_input(c) || !c->owner->may_read(c)) {
-		stop_reading(c);
+		on_unwanted(c, events);
 		return;
 	}
 
@@ -410,7 +423,7 @@ static void on_event(struct watch *w, int events)
 	if (events & WATCH_WRITE && c->write_blocked)
 		conn_flush(c);
 	if (events & WATCH_READ && w->fd >= 0)
-		on_readable(c);
+		on_readable(c, events);
 }
 
 /* ---- life ------------------------------------------------------------------------------------------------------------- */

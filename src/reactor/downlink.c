@@ -117,13 +117,15 @@ static int open_file(struct str payload, struct frame_file *file, int *fd)
 	return -EINVAL;
 }
 
-static int on_send_file(struct conn *c, struct str payload)
+static int on_send_file(struct conn *c, const struct uplink_gen *gen, struct str payload)
 {
 	struct frame_file file;
-	int fd;
-	int r = open_file(payload, &file, &fd);
+	int fd, r;
 
-	if (r == -EBADMSG || !c->pc.proto->stateful)
+	if (!c->pc.proto->stateful || c->pc.close_when_sent)
+		return 0; /* as on_send() */
+	r = open_file(payload, &file, &fd);
+	if (r == -EBADMSG)
 		return r;
 	if (r < 0) {
 		/* The worker has looked at the file before; that it went away meanwhile ends the connection, since the
@@ -131,6 +133,8 @@ static int on_send_file(struct conn *c, struct str payload)
 		conn_kill(c, CLOSE_BY_ERROR, CLOSE_BUFFER_FULL);
 		return 0;
 	}
+	if (c->worker == gen)
+		c->taken += file.length;
 	if (chain_append_file(&c->pc.out, fd, file.offset, file.length) < 0)
 		cut_for_memory(c);
 	else
@@ -239,7 +243,7 @@ int downlink_on_frame(void *ctx, const struct frame *f, struct str payload)
 	case FRAME_SEND:
 		return on_send(c, gen, f, payload);
 	case FRAME_SEND_FILE:
-		return on_send_file(c, payload);
+		return on_send_file(c, gen, payload);
 	case FRAME_RESPONSE:
 	case FRAME_RESPONSE_BODY:
 	case FRAME_RESPONSE_FILE:

@@ -17,7 +17,8 @@ struct pending {
 	struct outflow *of;
 	struct task *task; /* NULL: its sender has given up, but it had begun to leave */
 	struct str rest;
-	int anchor; /* registry reference of the string */
+	uint64_t file; /* length of the file that `rest` names; 0: `rest` itself is sent */
+	int anchor;    /* registry reference of the string */
 	bool end;
 	bool begun;
 	int *early; /* wait() has not parked yet: the outcome goes here */
@@ -108,9 +109,23 @@ static void finish(struct pending *p, int code)
 	}
 }
 
+/* A file leaves as a whole, once there is any room: its bytes take no memory, but what follows waits until they have left. */
+static ssize_t emit_file(struct outflow *of, struct str file, uint64_t length)
+{
+	int r = of->emit_file(of, file);
+
+	if (r < 0)
+		return r;
+	of->sent += length;
+	return (ssize_t)file.len;
+}
+
 /* Sends the next piece of what waits; the string is on the stack meanwhile. */
 static ssize_t emit_pending(struct outflow *of, const struct pending *p, size_t piece)
 {
+	if (p->file)
+		return emit_file(of, p->rest, p->file);
+
 	lua_State *L = worker_current()->L;
 
 	lua_rawgeti(L, LUA_REGISTRYINDEX, p->anchor);
@@ -165,7 +180,7 @@ static void give_up(struct task *t)
 		of->on_lost(of);
 }
 
-static int wait(struct outflow *of, lua_State *L, int idx, struct str bytes, bool end, const char *what)
+static int wait(struct outflow *of, lua_State *L, int idx, struct pending send, const char *what)
 {
 	struct worker *w = worker_current();
 	struct pending *p;
@@ -178,7 +193,10 @@ static int wait(struct outflow *of, lua_State *L, int idx, struct str bytes, boo
 		luaL_unref(L, LUA_REGISTRYINDEX, anchor);
 		return bind_fail(L, CODE_NO_MEMORY, "%s", codes_text(CODE_NO_MEMORY));
 	}
-	*p = (struct pending){ .of = of, .rest = bytes, .end = end, .task = sched_current(w->sched), .anchor = anchor };
+	*p = send;
+	p->of = of;
+	p->task = sched_current(w->sched);
+	p->anchor = anchor;
 	list_append(&of->pending, &p->link);
 
 	/* The first piece, and a place among those who wait for room. */
@@ -207,10 +225,28 @@ int outflow_send(struct outflow *of, lua_State *L, int idx, bool end, const char
 	bool fits = list_empty(&of->pending) && bytes.len <= room(of) && (!of->line->full || bytes.len <= SMALL);
 
 	if (!fits && worker_current()->o.settings->send_yield && sched_may_park(L))
-		return wait(of, L, idx, bytes, end, what);
+		return wait(of, L, idx, (struct pending){ .rest = bytes, .end = end }, what);
 	if (!list_empty(&of->pending) || (bytes.len > room(of) && !end))
 		return bind_fail(L, CODE_OUTPUT_OVERFLOW, "%s", codes_text(CODE_OUTPUT_OVERFLOW));
 	if (emit_all(of, bytes, end, &(struct outflow_source){ L, idx }) < 0)
+		return bind_fail(L, CODE_OUTPUT_OVERFLOW, "%s", codes_text(CODE_OUTPUT_OVERFLOW));
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+int outflow_send_file(struct outflow *of, lua_State *L, int idx, uint64_t length, const char *what)
+{
+	struct pending send = { .file = length };
+
+	send.rest.p = lua_tolstring(L, idx, &send.rest.len);
+	if (of->closed)
+		return bind_fail(L, CODE_CLOSED_BY_PEER, "%s", codes_text(CODE_CLOSED_BY_PEER));
+
+	bool fits = list_empty(&of->pending) && room(of) > 0 && !of->line->full;
+
+	if (!fits && worker_current()->o.settings->send_yield && sched_may_park(L))
+		return wait(of, L, idx, send, what);
+	if (!fits || emit_file(of, send.rest, length) < 0)
 		return bind_fail(L, CODE_OUTPUT_OVERFLOW, "%s", codes_text(CODE_OUTPUT_OVERFLOW));
 	lua_pushboolean(L, 1);
 	return 1;

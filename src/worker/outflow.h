@@ -27,6 +27,8 @@ struct outflow {
 	/* Puts what it can of a piece on the link, `end` with the last byte of a final send.  How much that was, at least
 	 * one byte of those there are; negative errno. */
 	ssize_t (*emit)(struct outflow *of, struct str piece, bool end, const struct outflow_source *from);
+	/* Puts a file on the link: struct frame_file and its path.  0 or negative errno.  NULL: no files are sent this way. */
+	int (*emit_file)(struct outflow *of, struct str file);
 	/* The last of the sends that waited has left; NULL: nobody cares. */
 	void (*on_empty)(struct outflow *of);
 	/* A final send was given up before it began to leave; NULL: there are none. */
@@ -43,6 +45,8 @@ void outflow_returned(void *ctx, uint64_t token);
 /* Sends the string at stack index `idx`; `end`: nothing follows.  Returns the number of Lua results: true; or parks until it
  * has left; or nil, message, code.  For `return outflow_send(…)` from a C function. */
 int outflow_send(struct outflow *of, lua_State *L, int idx, bool end, const char *what);
+/* The same with a file of `length` bytes; the string at `idx` is what emit_file gets. */
+int outflow_send_file(struct outflow *of, lua_State *L, int idx, uint64_t length, const char *what);
 /* The reactor says so many bytes have left. */
 void outflow_ack(struct outflow *of, uint64_t total);
 /* There is room in the link: goes on as far as budget and link allow. */

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 /* Something that happened to the connection and waits for its handler. */
 struct session_event {
@@ -151,12 +152,16 @@ static void start(struct session *s, const struct session_event *e, int handler)
 	handler_run(w, &call, nargs, on_done, s);
 }
 
-static void resume_reading(struct session *s)
+static void follow_reading(struct session *s)
 {
-	if (!s->paused || s->queued > s->port->max_queued_bytes / 2)
+	bool pause;
+
+	s->choked = s->queued > (s->choked ? s->port->max_queued_bytes / 2 : s->port->max_queued_bytes);
+	pause = s->choked || s->held;
+	if (pause == s->paused)
 		return;
-	s->paused = false;
-	control(s, FRAME_RESUME, 0);
+	s->paused = pause;
+	control(s, pause ? FRAME_PAUSE : FRAME_RESUME, 0);
 }
 
 static void run(struct ready *ready)
@@ -175,7 +180,7 @@ static void run(struct ready *ready)
 			start(s, e, handler);
 		free(e);
 	}
-	resume_reading(s);
+	follow_reading(s);
 	if (s->shut && !s->closing && !session_is_active(s))
 		session_close(s->worker, s->id, false);
 	if (s->closed && !session_is_active(s))
@@ -184,18 +189,30 @@ static void run(struct ready *ready)
 
 /* ---- what the reactor says ----------------------------------------------------------------------------------------------------- */
 
+/* link_backlog_size is used up, perhaps in the middle of a message: what the peer has is of no use to it. */
+static int check_sent(struct session *s, int code)
+{
+	if (code < 0)
+		reset(s);
+	return code;
+}
+
 static ssize_t emit(struct outflow *of, struct str piece, bool end LS_UNUSED, const struct outflow_source *from)
 {
 	struct session *s = LS_CONTAINER_OF(of, struct session, out);
 	struct frame f = { .type = FRAME_SEND, .conn = s->id };
 	struct str part = str_take(piece, of->line->piece_max);
-	int r = outflow_frame(of, &f, part, from);
+	int r = check_sent(s, outflow_frame(of, &f, part, from));
 
-	if (r == 0)
-		return (ssize_t)part.len;
-	/* link_backlog_size is used up, perhaps in the middle of a message: what the peer has is of no use to it. */
-	reset(s);
-	return r;
+	return r < 0 ? r : (ssize_t)part.len;
+}
+
+static int emit_file(struct outflow *of, struct str file)
+{
+	struct session *s = LS_CONTAINER_OF(of, struct session, out);
+	struct frame f = { .type = FRAME_SEND_FILE, .conn = s->id };
+
+	return check_sent(s, link_send(of->line, &f, &file, 1));
 }
 
 static void close_when_empty(struct outflow *of)
@@ -220,6 +237,7 @@ static struct session *make(struct worker *w, conn_id id, const struct port *por
 	box->ready.run = run;
 	outflow_init(&s->out, worker_link(w, id), port->socket_buffer_size, emit);
 	s->out.on_empty = close_when_empty;
+	s->out.emit_file = emit_file;
 	map_put(&w->sessions, id, s);
 	board_set(&w->o.board->sessions, w->sessions.count);
 	return s;
@@ -294,10 +312,8 @@ int session_on_data(struct worker *w, const struct frame *f, struct str payload)
 		lose_message(s);
 		return 0;
 	}
-	if (!s->paused && s->queued > s->port->max_queued_bytes) {
-		s->paused = true;
-		control(s, FRAME_PAUSE, 0);
-	}
+	s->received_us = clock_wall_us();
+	follow_reading(s);
 	return 0;
 }
 
@@ -379,6 +395,14 @@ static int send_unknown(struct worker *w, lua_State *L, conn_id id, struct str b
 	return 1;
 }
 
+/* What keeps bytes from being sent to a connection this worker knows; 0: nothing. */
+static int sending_code(const struct session *s)
+{
+	if (s->closed)
+		return CODE_CLOSED_BY_PEER;
+	return s->closing ? CODE_CLOSING : 0;
+}
+
 int session_send(struct worker *w, lua_State *L, conn_id id, int idx)
 {
 	struct session *s = session_find(w, id);
@@ -389,11 +413,54 @@ int session_send(struct worker *w, lua_State *L, conn_id id, int idx)
 		return fail(L, CODE_EMPTY);
 	if (!s || s->port->index >= w->o.settings->n_ports)
 		return send_unknown(w, L, id, bytes);
-	if (s->closed && s->connected_us)
-		return fail(L, CODE_CLOSED_BY_PEER);
-	if (s->closed)
+	if (s->closed && !s->connected_us)
 		return send_unknown(w, L, id, bytes); /* run_alone() */
-	if (s->closing)
-		return fail(L, CODE_CLOSING);
-	return outflow_send(&s->out, L, idx, false, "server:send");
+
+	int code = sending_code(s);
+
+	return code ? fail(L, code) : outflow_send(&s->out, L, idx, false, "server:send");
+}
+
+/* 0 or a code; `*length` becomes what will be sent. */
+static int measure_file(const char *path, uint64_t offset, uint64_t *length)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0 || !S_ISREG(st.st_mode))
+		return CODE_FILE_NOT_FOUND;
+	if (offset >= (uint64_t)st.st_size || *length > (uint64_t)st.st_size - offset)
+		return CODE_PARAMS;
+	if (*length == 0)
+		*length = (uint64_t)st.st_size - offset;
+	return 0;
+}
+
+int session_send_file(struct worker *w, lua_State *L, conn_id id, const char *path, uint64_t offset, uint64_t length)
+{
+	struct session *s = session_find(w, id);
+	struct frame_file file = { .offset = offset };
+	int code = s ? sending_code(s) : CODE_NO_CONNECTION;
+
+	if (code == 0)
+		code = measure_file(path, offset, &length);
+	if (code)
+		return fail(L, code);
+	file.length = length;
+	lua_pushlstring(L, (const char *)&file, sizeof file);
+	lua_pushstring(L, path);
+	lua_concat(L, 2);
+	return outflow_send_file(&s->out, L, lua_gettop(L), length, "server:sendfile");
+}
+
+int session_pause(struct worker *w, conn_id id, bool pause)
+{
+	struct session *s = session_find(w, id);
+
+	if (!s)
+		return CODE_NO_CONNECTION;
+	if (s->closed)
+		return CODE_CLOSED;
+	s->held = pause;
+	follow_reading(s);
+	return 0;
 }

@@ -13,11 +13,14 @@ struct session {
 	struct sock_peer peer;
 	uint32_t reactor;
 	uint64_t connected_us; /* wall clock */
+	uint64_t received_us;  /* of the last message */
 	struct outflow out;
 	struct list events; /* struct session_event: not yet handled, in order */
 	uint64_t queued;    /* bytes in `events` */
 	bool busy;          /* a handler runs */
-	bool paused;        /* the reactor was asked to stop reading */
+	bool held;          /* pause() was called and resume() not yet */
+	bool choked;        /* over max_queued_bytes, and not yet down to the half of it */
+	bool paused;        /* one of these: the reactor was asked to stop reading */
 	bool shut;          /* the peer sends no more: close when its messages have been handled */
 	bool closing;       /* close() was called here */
 	bool closed;        /* CLOSED came */
@@ -34,6 +37,11 @@ void session_on_ack(struct worker *w, const struct frame *f);
 int session_close(struct worker *w, conn_id id, bool reset);
 /* Sends the string at `idx`; results as outflow_send(). */
 int session_send(struct worker *w, lua_State *L, conn_id id, int idx);
+/* Sends `length` bytes of a file from `offset` on, behind what was sent before; length 0: up to its end.  Results as
+ * outflow_send(). */
+int session_send_file(struct worker *w, lua_State *L, conn_id id, const char *path, uint64_t offset, uint64_t length);
+/* Has the reactor stop reading the connection, or go on.  0 or a code. */
+int session_pause(struct worker *w, conn_id id, bool pause);
 /* True while a handler runs or events wait. */
 bool session_is_active(const struct session *s);
 void session_free_all(struct worker *w);

@@ -46,4 +46,23 @@ matrix 'half a request is not served' => sub ($mode) {
 	ok($server->wait_status(sub { $_->{connections} == 0 }), 'no connection is left');
 };
 
+matrix 'a reset is noticed while the handler runs' => sub ($mode) {
+	my $server = start_server(app => <<'LUA', settings => { max_wait_time => '300ms' });
+local luaserv = require "luaserv"
+local server = luaserv.http("127.0.0.1", $PORT)
+$NOTE
+server:on("request", function(req, res)
+	note(req.path)
+	luaserv.sleep(60)
+end)
+server:start()
+LUA
+	my $client = $server->client;
+
+	$client->send("GET /first HTTP/1.1\r\nHost: a\r\n\r\nPOST /second HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+	is_deeply([ $server->wait_notes(1) ], ['/first'], 'the first request is with its handler, the second waits');
+	$client->abort;
+	ok($server->wait_status(sub { $_->{connections} == 0 }), 'no connection is left');
+};
+
 done_testing();

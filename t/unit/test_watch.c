@@ -171,7 +171,8 @@ static void tells_errors_until_dealt_with(void)
 	ok(c.events == 0, "a full pipe is not writable");
 	close(fds[0]);
 	turn(1);
-	ok(c.events == 1 && c.last == (WATCH_READ | WATCH_WRITE), "its broken end is told as readable and writable");
+	ok(c.events == 1 && c.last == (WATCH_READ | WATCH_WRITE | WATCH_ERROR),
+	   "its broken end is told as an error, readable and writable");
 	turn(2);
 	ok(c.events == 3, "as long as it is watched");
 	watch_set(&c.w, 0);

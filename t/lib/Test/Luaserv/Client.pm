@@ -7,7 +7,7 @@ package Test::Luaserv::Client;
 use v5.36;
 use Errno qw(EAGAIN EWOULDBLOCK EINTR EINPROGRESS);
 use Socket qw(AF_INET AF_UNIX SOCK_STREAM SOL_SOCKET SO_LINGER SO_RCVBUF SO_ERROR inet_aton pack_sockaddr_in
-	pack_sockaddr_un);
+	pack_sockaddr_un unpack_sockaddr_in);
 use Test::Luaserv::Util qw(seconds now);
 use Test::Luaserv::Response;
 
@@ -36,6 +36,7 @@ sub connect ($class, %o) {
 }
 
 sub sock ($self) { return $self->{sock} }
+sub local_port ($self) { return (unpack_sockaddr_in(getsockname $self->{sock}))[0] }
 
 # Bytes that have come and that nobody has asked for.
 sub unread ($self) { return $self->{in} }

@@ -1,0 +1,98 @@
+#include "api/api_conn.h"
+
+#include "lua/bind.h"
+#include "worker/codes.h"
+#include "worker/runtime.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static conn_id id_of(lua_State *L)
+{
+	return (conn_id)lua_tonumber(L, 2);
+}
+
+/* The result of what gives 0 or a code. */
+static int push_code(lua_State *L, int code)
+{
+	if (code)
+		return bind_fail(L, code, "%s", codes_text(code));
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
+int api_conn_send(lua_State *L)
+{
+	return session_send(worker_current(), L, id_of(L), 3);
+}
+
+int api_conn_sendfile(lua_State *L)
+{
+	lua_Number offset = luaL_optnumber(L, 4, 0);
+	lua_Number length = luaL_optnumber(L, 5, 0);
+
+	if (offset < 0 || length < 0)
+		return state_error(L, "server:sendfile: offset and length are not negative");
+
+	/* The reactor opens it, whose working directory need not be ours. */
+	char *path = realpath(lua_tostring(L, 3), NULL);
+
+	if (!path)
+		return bind_fail(L, CODE_FILE_NOT_FOUND, "%s: %s", lua_tostring(L, 3), strerror(errno));
+	lua_pushstring(L, path);
+	free(path);
+	return session_send_file(worker_current(), L, id_of(L), lua_tostring(L, -1), (uint64_t)offset,
+	                         (uint64_t)length);
+}
+
+int api_conn_close(lua_State *L)
+{
+	return push_code(L, session_close(worker_current(), id_of(L), lua_toboolean(L, 3)));
+}
+
+int api_conn_exists(lua_State *L)
+{
+	const struct session *s = session_find(worker_current(), id_of(L));
+
+	lua_pushboolean(L, s && !s->closed && !s->closing);
+	return 1;
+}
+
+int api_conn_pause(lua_State *L)
+{
+	return push_code(L, session_pause(worker_current(), id_of(L), true));
+}
+
+int api_conn_resume(lua_State *L)
+{
+	return push_code(L, session_pause(worker_current(), id_of(L), false));
+}
+
+static void set_number(lua_State *L, const char *name, double value)
+{
+	lua_pushnumber(L, value);
+	lua_setfield(L, -2, name);
+}
+
+/* Swoole's names; times are seconds since 1970, with fractions. */
+int api_conn_info(lua_State *L)
+{
+	const struct session *s = session_find(worker_current(), id_of(L));
+	char text[SOCK_TEXT_MAX];
+
+	if (!s)
+		return push_code(L, CODE_NO_CONNECTION);
+	lua_createtable(L, 0, 9);
+	lua_pushstring(L, sock_peer_text(&s->peer, text));
+	lua_setfield(L, -2, "remote_ip");
+	set_number(L, "remote_port", s->peer.port);
+	set_number(L, "server_port", settings_port_number(s->port));
+	set_number(L, "reactor_id", s->reactor);
+	set_number(L, "connect_time", (double)s->connected_us / 1e6);
+	set_number(L, "last_recv_time", (double)(s->received_us ? s->received_us : s->connected_us) / 1e6);
+	set_number(L, "recv_queued_bytes", (double)s->queued);
+	set_number(L, "send_queued_bytes", (double)(s->out.sent - s->out.acked));
+	lua_pushboolean(L, s->closing || s->closed);
+	lua_setfield(L, -2, "closing");
+	return 1;
+}
