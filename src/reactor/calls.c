@@ -55,6 +55,19 @@ void reactor_give(struct reactor *r, int fd, const struct port *port, const stru
 	post_call(r, &(struct call){ .fn = do_give, .fd = fd, .port = port, .peer = *peer });
 }
 
+static void do_listen(struct call *call)
+{
+	struct err err = { 0 };
+
+	if (reactor_listen(call->reactor, call->fd, call->port, &err) < 0)
+		log_error("nobody accepts on a port: %s", err.text);
+}
+
+void reactor_listen_soon(struct reactor *r, int fd, const struct port *port)
+{
+	post_call(r, &(struct call){ .fn = do_listen, .fd = fd, .port = port });
+}
+
 static uint64_t longest_frame(const struct settings *s)
 {
 	uint64_t longest = 1 << 20;

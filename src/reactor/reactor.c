@@ -78,14 +78,13 @@ void reactor_accept(struct reactor *r, int fd, const struct port *port, const st
 		board_add(&r->o.board->refused, 1);
 		return;
 	}
-	board_add(&r->o.board->accepted, 1);
 	c->pc.id = slots_add(&r->conns, c);
 	if (c->pc.id == 0) {
 		board_add(&r->o.board->refused, 1);
-		board_add(&r->o.board->closed, 1);
 		conn_drop(c);
 		return;
 	}
+	board_add(&r->o.board->accepted, 1);
 	board_add(&r->o.board->connections[port->index], 1);
 	uplink_open(c);
 	if (r->draining)
@@ -181,7 +180,7 @@ static void on_bell(struct watch *w, int events LS_UNUSED)
 	bell_drain(w->fd);
 }
 
-/* ---- listeners (BASE) ---------------------------------------------------------------------------------------------------------- */
+/* ---- listeners ---------------------------------------------------------------------------------------------------------- */
 
 static void on_accept(void *ctx, int fd, const struct port *port, const struct sock_peer *peer)
 {
@@ -191,10 +190,9 @@ static void on_accept(void *ctx, int fd, const struct port *port, const struct s
 static bool may_accept(void *ctx)
 {
 	const struct reactor *r = ctx;
-	uint64_t workers = LS_MAX(r->settings->worker_num, (uint64_t)1);
+	uint64_t share = LS_MAX(r->o.share, 1U);
 
-	/* Each worker holds its share of the limit, since none sees the others' connections. */
-	return r->conns.count < (r->settings->max_connection + workers - 1) / workers;
+	return r->conns.count < (r->settings->max_connection + share - 1) / share;
 }
 
 static void on_refused(void *ctx)

@@ -20,6 +20,7 @@ struct reactor_opts {
 	int bell;       /* PROCESS: eventfd of this reactor; -1 in BASE */
 	int access_log; /* descriptor or -1 */
 	unsigned slots; /* workers it may send to */
+	unsigned share; /* its own listeners take 1/share of max_connection; 0: all */
 	/* A worker process broke the rules of the link; it must be killed. Runs in the reactor's thread; NULL in BASE. */
 	void (*on_bad_worker)(void *ctx, unsigned slot, uint64_t generation, const char *why);
 	void *ctx;
@@ -32,6 +33,8 @@ struct reactor *reactor_start(const struct reactor_opts *opts, struct err *err);
 
 /* Listens (BASE: its own listener; the descriptor is taken).  In its thread. */
 int reactor_listen(struct reactor *r, int fd, const struct port *port, struct err *err);
+/* The same from another thread, as soon as its loop comes to it; what fails is logged. (any thread) */
+void reactor_listen_soon(struct reactor *r, int fd, const struct port *port);
 /* No further connections are accepted; the descriptors are closed here but live on in the keeper. */
 void reactor_unlisten(struct reactor *r);
 

@@ -93,6 +93,8 @@ static int link_local(struct engine *e, struct err *err)
 		.bell = -1,
 		.access_log = e->access_log,
 		.slots = 1,
+		/* None of the workers sees the others' connections. */
+		.share = (unsigned)settings_of(e)->worker_num,
 	};
 	struct link *reactor_end, *worker_end;
 

@@ -305,9 +305,11 @@ void keeper_commit(struct keeper *k)
 uint64_t keeper_connections(const struct keeper *k, unsigned i)
 {
 	const struct board_reactor *b = chan_shared_board(&k->shared, i);
-	uint64_t ended = board_get(&b->closed) + board_get(&b->refused);
+	uint64_t accepted = board_get(&b->accepted), closed = board_get(&b->closed);
+	/* What was handed over and has not arrived yet counts too; a reactor that accepts by itself is given nothing. */
+	uint64_t begun = k->given[i] ? k->given[i] - LS_MIN(board_get(&b->refused), k->given[i]) : accepted;
 
-	return k->given[i] > ended ? k->given[i] - ended : 0;
+	return begun > closed ? begun - closed : 0;
 }
 
 bool keeper_may_accept(const struct keeper *k)

@@ -61,7 +61,7 @@ static void on_refused(void *ctx)
 	m->refused++;
 }
 
-/* Where there are reactors, the master accepts for them. */
+/* Accepts for several reactors, to share connections out evenly; a single one accepts by itself. */
 static int begin_to_accept(struct master *m, struct err *err)
 {
 	for (unsigned i = 0; m->keeper.o.reactors && i < m->ports.n; i++) {
@@ -77,6 +77,10 @@ static int begin_to_accept(struct master *m, struct err *err)
 
 		if (opts.fd < 0)
 			return err_set(err, -errno, "no descriptor is left for a listener");
+		if (m->keeper.o.reactors == 1) {
+			reactor_listen_soon(m->keeper.reactors[0], opts.fd, opts.port);
+			continue;
+		}
 		m->listeners[i] = listener_open(&opts, err);
 		if (!m->listeners[i])
 			return err->code;
