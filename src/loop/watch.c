@@ -41,6 +41,14 @@ void watch_set(struct watch *w, int events)
 		w->events = events;
 }
 
+void watch_edges(struct watch *w)
+{
+	struct epoll_event e = { .events = EPOLLIN | EPOLLET, .data.ptr = w };
+
+	if (epoll_ctl(w->loop->epoll, operation(w->events, WATCH_READ), w->fd, &e) == 0)
+		w->events = WATCH_READ;
+}
+
 int watch_release(struct watch *w, void (*on_closed)(struct watch *w))
 {
 	struct loop *l = w->loop;

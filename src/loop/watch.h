@@ -29,6 +29,9 @@ struct watch {
 int watch_open(struct watch *w, struct loop *l, int fd, void (*on_event)(struct watch *w, int events));
 /* What to wait for; 0: nothing.  No system call if it did not change. */
 void watch_set(struct watch *w, int events);
+/* Waits for WATCH_READ by edges: one event for each time that something arrives, read or not.  An eventfd that only wakes need
+ * not be read then. */
+void watch_edges(struct watch *w);
 /* Closes the descriptor; no event comes any more.  `on_closed` (may be NULL) runs at the end of the turn. */
 void watch_close(struct watch *w, void (*on_closed)(struct watch *w));
 /* Stops watching without closing the descriptor, which is the caller's again. */

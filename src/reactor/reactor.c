@@ -174,10 +174,7 @@ static void after_wake(void *ctx)
 
 static void on_bell(struct watch *w, int events LS_UNUSED)
 {
-	struct reactor *r = LS_CONTAINER_OF(w, struct reactor, bell);
-
-	after_wake(r);
-	bell_drain(w->fd);
+	after_wake(LS_CONTAINER_OF(w, struct reactor, bell));
 }
 
 /* ---- listeners ---------------------------------------------------------------------------------------------------------- */
@@ -264,7 +261,7 @@ static int init(struct reactor *r, struct loop *loop, const struct reactor_opts 
 	int got = watch_open(&r->bell, loop, opts->bell, on_bell);
 
 	if (got == 0)
-		watch_set(&r->bell, WATCH_READ);
+		watch_edges(&r->bell);
 	return got;
 }
 

@@ -167,10 +167,7 @@ static void after_wake(void *ctx)
 
 static void on_bell(struct watch *watch, int events LS_UNUSED)
 {
-	struct worker *w = LS_CONTAINER_OF(watch, struct worker, bell);
-
-	after_wake(w);
-	bell_drain(watch->fd);
+	after_wake(LS_CONTAINER_OF(watch, struct worker, bell));
 }
 
 static void on_room(void *ctx)
@@ -436,7 +433,7 @@ int worker_set_bell(struct worker *w, int bell)
 	if (r < 0)
 		return r;
 	w->has_bell = true;
-	watch_set(&w->bell, WATCH_READ);
+	watch_edges(&w->bell);
 	return 0;
 }
 
