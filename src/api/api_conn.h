@@ -9,4 +9,6 @@ int api_conn_close(lua_State *L);
 int api_conn_exists(lua_State *L);
 int api_conn_pause(lua_State *L);
 int api_conn_resume(lua_State *L);
+int api_conn_protect(lua_State *L);
+int api_conn_heartbeat(lua_State *L);
 int api_conn_info(lua_State *L);

@@ -116,6 +116,13 @@ static const struct open_name {
 	{ SETTING_open_http_protocol, PROTOCOL_HTTP },
 };
 
+/* Swoole's derivation. */
+static void resolve_heartbeat(struct port *p)
+{
+	if (p->heartbeat_idle_time == 0)
+		p->heartbeat_idle_time = 2 * p->heartbeat_check_interval;
+}
+
 /* How much a setting of a port counts against another: by its layer, and within a layer what was said to the port
  * counts more than what was said to the server.  The first port is the server's own. */
 static unsigned rank(const struct port *p, enum settings_index i)
@@ -151,6 +158,7 @@ static void resolve_protocol(struct port *p)
 static void resolve_port(struct port *p)
 {
 	resolve_protocol(p);
+	resolve_heartbeat(p);
 	if (p->package_body_offset == VALUE_AUTO)
 		p->package_body_offset = p->package_length_offset + settings_length_size(p->package_length_type);
 	/* Who makes the head small does not have to think of its first line. */

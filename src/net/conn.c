@@ -30,18 +30,32 @@ static void set_deadline(struct conn *c, uint64_t after_ms)
 		timer_set(c->owner->loop, &c->timer, after_ms);
 }
 
+static uint64_t heartbeat(const struct conn *c)
+{
+	return c->spared ? 0 : c->pc.port->heartbeat_idle_time;
+}
+
+/* The rest of the silence that a raw connection may keep; 0: it may for ever. */
+static uint64_t silence_left(const struct conn *c)
+{
+	uint64_t idle = c->pc.port->max_idle_time, beat = heartbeat(c);
+	uint64_t limit = idle && beat ? LS_MIN(idle, beat) : idle + beat;
+	uint64_t silent = now_of(c) - c->last_input;
+
+	return limit == 0 ? 0 : limit > silent ? limit - silent : 1;
+}
+
 static uint64_t phase_limit(const struct conn *c)
 {
 	const struct port *port = c->pc.port;
-	bool http = !c->pc.proto->stateful;
 
+	if (c->pc.proto->stateful)
+		return c->pc.phase == PHASE_WAIT ? 0 : silence_left(c);
 	switch (c->pc.phase) {
 	case PHASE_IDLE:
-		if (!http)
-			return port->max_idle_time;
 		return c->pc.requests ? port->http_keepalive_timeout : port->http_header_timeout;
 	case PHASE_HEAD:
-		return http ? port->http_header_timeout : port->max_idle_time;
+		return port->http_header_timeout;
 	case PHASE_BODY:
 		return port->http_body_timeout;
 	default:
@@ -80,6 +94,8 @@ static void on_timer(struct timer *t)
 	} else {
 		c->pc.now_ms = now;
 		c->pc.proto->timeout(&c->pc);
+		if (c->pc.proto->stateful && heartbeat(c) && now - c->last_input >= heartbeat(c))
+			c->pc.close_reason = CLOSE_HEARTBEAT;
 		c->timed_phase = PHASE_WAIT;
 		conn_touch(c);
 	}
@@ -208,6 +224,7 @@ static void settle(struct conn *c, bool input)
 
 static void on_bytes(struct conn *c, struct str bytes)
 {
+	c->last_input = now_of(c);
 	c->bytes_in += bytes.len;
 	board_add(&c->owner->board->bytes_in, bytes.len);
 	if (c->in) {
@@ -331,6 +348,8 @@ static enum close_by who_closes(const struct conn *c)
 	case CLOSE_TIMEOUT_BODY:
 	case CLOSE_TIMEOUT_IDLE:
 		return CLOSE_BY_LIMIT;
+	case CLOSE_HEARTBEAT:
+		return CLOSE_BY_HEARTBEAT;
 	case CLOSE_NORMAL:
 		return c->peer_done ? CLOSE_BY_PEER : CLOSE_BY_SERVER;
 	default:
@@ -452,8 +471,16 @@ int conn_open(struct conn *c, struct conn_owner *owner, int fd, const struct set
 	return 0;
 }
 
+void conn_spare(struct conn *c, bool spare)
+{
+	c->spared = spare;
+	c->timed_phase = NO_PHASE; /* the deadline is computed anew */
+	follow_phase(c, false);
+}
+
 void conn_start(struct conn *c)
 {
+	c->last_input = now_of(c);
 	follow_phase(c, false);
 	watch_what_matters(c);
 }

@@ -47,6 +47,7 @@ struct conn {
 	uint64_t bytes_out;
 	uint64_t taken; /* bytes the worker gave us for stream 0, for ACK */
 	uint64_t acked;
+	uint64_t last_input; /* loop time */
 	uint64_t deadline;   /* monotonic; 0: none.  The timer may stand earlier and is then set again. */
 	uint32_t opened;     /* the owner's: how often OPEN has been sent */
 	uint8_t state;       /* enum conn_state */
@@ -56,6 +57,7 @@ struct conn {
 	bool app_paused;     /* the worker asked not to read */
 	bool write_blocked;  /* the socket takes no more for now */
 	bool feeding;        /* conn_feed() is on the stack */
+	bool spared;         /* by heartbeat_idle_time */
 };
 
 /* Takes the socket; on failure it stays the caller's.  `c` is zeroed memory of the owner, which calls conn_start() once
@@ -64,6 +66,8 @@ int conn_open(struct conn *c, struct conn_owner *owner, int fd, const struct set
               const struct port *port, const struct sock_peer *peer, const struct sink *sink);
 /* Begins to read. */
 void conn_start(struct conn *c);
+/* Exempts it from heartbeat_idle_time, or no longer. */
+void conn_spare(struct conn *c, bool spare);
 /* Output was added or close_when_sent set: it will be written before the loop sleeps. */
 void conn_touch(struct conn *c);
 /* Writes what waits; called for each dirty connection. */

@@ -74,6 +74,7 @@ enum close_reason {
 	CLOSE_BUFFER_FULL, /* output over its hard limit */
 	CLOSE_WORKER_LOST,
 	CLOSE_SHUTDOWN,
+	CLOSE_HEARTBEAT, /* heartbeat_idle_time */
 	CLOSE_REASONS,
 };
 

@@ -39,6 +39,7 @@ const char *close_reason_name(unsigned reason)
 		[CLOSE_BUFFER_FULL] = "buffer_full",
 		[CLOSE_WORKER_LOST] = "worker_lost",
 		[CLOSE_SHUTDOWN] = "shutdown",
+		[CLOSE_HEARTBEAT] = "heartbeat",
 	};
 
 	return reason < LS_COUNT(names) ? names[reason] : "?";

@@ -253,6 +253,9 @@ int downlink_on_frame(void *ctx, const struct frame *f, struct str payload)
 	case FRAME_PAUSE:
 	case FRAME_RESUME:
 		return on_pause(c, gen, f);
+	case FRAME_PROTECT:
+		conn_spare(c, f->arg != 0);
+		return 0;
 	case FRAME_CLOSE:
 		return on_close(c, f);
 	default:

@@ -452,6 +452,29 @@ int session_send_file(struct worker *w, lua_State *L, conn_id id, const char *pa
 	return outflow_send_file(&s->out, L, lua_gettop(L), length, "server:sendfile");
 }
 
+int session_protect(struct worker *w, conn_id id, bool protect)
+{
+	struct frame f = { .type = FRAME_PROTECT, .conn = id, .arg = protect };
+	const struct session *s = session_find(w, id);
+
+	if (!s)
+		return CODE_NO_CONNECTION;
+	if (s->closed)
+		return CODE_CLOSED;
+	return link_send(s->out.line, &f, NULL, 0) < 0 ? CODE_OUTPUT_OVERFLOW : 0;
+}
+
+struct session *session_next(struct worker *w, size_t *cursor)
+{
+	for (const struct map_entry *e; (e = map_next(&w->sessions, cursor));) {
+		struct session *s = e->value;
+
+		if (!s->closed)
+			return s;
+	}
+	return NULL;
+}
+
 int session_pause(struct worker *w, conn_id id, bool pause)
 {
 	struct session *s = session_find(w, id);

@@ -40,6 +40,10 @@ int session_send(struct worker *w, lua_State *L, conn_id id, int idx);
 /* Sends `length` bytes of a file from `offset` on, behind what was sent before; length 0: up to its end.  Results as
  * outflow_send(). */
 int session_send_file(struct worker *w, lua_State *L, conn_id id, const char *path, uint64_t offset, uint64_t length);
+/* Exempts it from heartbeat_idle_time, or no longer.  0 or a code. */
+int session_protect(struct worker *w, conn_id id, bool protect);
+/* The next open session; NULL: none. `*cursor` starts at 0, and sessions may be closed meanwhile. */
+struct session *session_next(struct worker *w, size_t *cursor);
 /* Has the reactor stop reading the connection, or go on.  0 or a code. */
 int session_pause(struct worker *w, conn_id id, bool pause);
 /* True while a handler runs or events wait. */

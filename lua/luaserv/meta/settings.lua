@@ -23,6 +23,8 @@
 ---@field socket_buffer_size? integer|string Bytes that may wait for one connection's peer, those on the way from the worker included. Default: 2m.
 ---@field max_queued_bytes? integer|string Received bytes of one connection that may wait for its handler before it is no longer read. Default: 2m.
 ---@field max_idle_time? number|string Close a raw connection that has sent nothing for so long; 0: never. Default: 0.
+---@field heartbeat_idle_time? number|string Close a raw connection that has sent nothing for so long, unless server:protect() spares it; what is sent to it does not count. 0: never. Default: 0.
+---@field heartbeat_check_interval? number|string Swoole's scan period. Each connection is timed by itself here, so all it does is stand in for heartbeat_idle_time, as twice its value, where that is 0. Default: 0.
 ---@field write_timeout? number|string Close a connection whose peer takes no bytes for so long while some wait; 0: never. Default: 60s.
 ---@field linger_time? number|string How long a closed connection is still read, so that the peer gets what was sent last. Default: 2s.
 ---@field http_header_timeout? number|string How long the head of a request may take (408); 0: no limit. Default: 60s.
