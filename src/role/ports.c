@@ -28,6 +28,12 @@ static int listen_on(struct port *port, struct sock_addr *addr, bool reuse_port,
 		.keepidle = (int)(port->tcp_keepidle / 1000),
 		.keepinterval = (int)(port->tcp_keepinterval / 1000),
 		.keepcount = (int)port->tcp_keepcount,
+		.user_timeout = (int)port->tcp_user_timeout,
+		.defer_accept = (int)(port->tcp_defer_accept / 1000),
+		.fastopen = (int)port->tcp_fastopen,
+		.recv_buffer = (int)port->kernel_socket_recv_buffer_size,
+		.send_buffer = (int)port->kernel_socket_send_buffer_size,
+		.ipv6_only = port->ipv6_only,
 	};
 
 	return sock_listen(addr, &opts, err);

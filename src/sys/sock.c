@@ -150,19 +150,26 @@ int sock_set_nodelay(int fd, bool on)
 }
 
 /* Accepted sockets inherit all of these. */
-static int set_listen_options(int fd, const struct sock_listen_opts *opts)
+static int set_listen_options(int fd, int family, const struct sock_listen_opts *opts)
 {
+	bool tcp = family != AF_UNIX;
 	struct {
 		bool wanted;
 		int level, name, value;
 	} const options[] = {
-		{ true, SOL_SOCKET, SO_REUSEADDR, 1 },
-		{ opts->reuse_port, SOL_SOCKET, SO_REUSEPORT, 1 },
-		{ opts->nodelay, IPPROTO_TCP, TCP_NODELAY, 1 },
-		{ opts->keepalive, SOL_SOCKET, SO_KEEPALIVE, 1 },
-		{ opts->keepalive && opts->keepidle, IPPROTO_TCP, TCP_KEEPIDLE, opts->keepidle },
-		{ opts->keepalive && opts->keepinterval, IPPROTO_TCP, TCP_KEEPINTVL, opts->keepinterval },
-		{ opts->keepalive && opts->keepcount, IPPROTO_TCP, TCP_KEEPCNT, opts->keepcount },
+		{ opts->recv_buffer, SOL_SOCKET, SO_RCVBUF, opts->recv_buffer },
+		{ opts->send_buffer, SOL_SOCKET, SO_SNDBUF, opts->send_buffer },
+		{ tcp, SOL_SOCKET, SO_REUSEADDR, 1 },
+		{ tcp && opts->reuse_port, SOL_SOCKET, SO_REUSEPORT, 1 },
+		{ tcp && opts->nodelay, IPPROTO_TCP, TCP_NODELAY, 1 },
+		{ tcp && opts->keepalive, SOL_SOCKET, SO_KEEPALIVE, 1 },
+		{ tcp && opts->keepalive && opts->keepidle, IPPROTO_TCP, TCP_KEEPIDLE, opts->keepidle },
+		{ tcp && opts->keepalive && opts->keepinterval, IPPROTO_TCP, TCP_KEEPINTVL, opts->keepinterval },
+		{ tcp && opts->keepalive && opts->keepcount, IPPROTO_TCP, TCP_KEEPCNT, opts->keepcount },
+		{ tcp && opts->user_timeout, IPPROTO_TCP, TCP_USER_TIMEOUT, opts->user_timeout },
+		{ tcp && opts->defer_accept, IPPROTO_TCP, TCP_DEFER_ACCEPT, opts->defer_accept },
+		{ tcp && opts->fastopen, IPPROTO_TCP, TCP_FASTOPEN, opts->fastopen },
+		{ family == AF_INET6, IPPROTO_IPV6, IPV6_V6ONLY, opts->ipv6_only },
 	};
 
 	for (size_t i = 0; i < LS_COUNT(options); i++) {
@@ -223,8 +230,8 @@ static int bind_and_listen(int fd, struct sock_addr *addr, const struct sock_lis
 
 	if (addr->sa.sa_family == AF_UNIX)
 		r = clear_unix_path(addr);
-	else
-		r = set_listen_options(fd, opts);
+	if (r == 0)
+		r = set_listen_options(fd, addr->sa.sa_family, opts);
 	if (r < 0)
 		return r;
 	if (bind(fd, &addr->sa, addr->len) < 0 || listen(fd, opts->backlog) < 0)

@@ -48,6 +48,12 @@ struct sock_listen_opts {
 	int keepidle; /* seconds; 0: the kernel's */
 	int keepinterval;
 	int keepcount;
+	int user_timeout; /* milliseconds unacknowledged bytes may wait; 0: the kernel's */
+	int defer_accept; /* seconds a connection may wait for its first byte; 0: it is accepted without one */
+	int fastopen;     /* connections with data in their first segment that may wait; 0: none */
+	int recv_buffer;  /* bytes, inherited; 0: the kernel's */
+	int send_buffer;
+	bool ipv6_only; /* of "::": no IPv4 clients */
 };
 
 /* Binds and listens; non-blocking, close-on-exec.  A unix path that a dead server left behind is removed; one that is

@@ -78,7 +78,16 @@ static int option(int fd, int level, int name)
 
 static void listens_on(const char *host)
 {
-	const struct sock_listen_opts opts = { .backlog = 16, .nodelay = true, .keepalive = true, .keepidle = 33 };
+	const struct sock_listen_opts opts = {
+		.backlog = 16,
+		.nodelay = true,
+		.keepalive = true,
+		.keepidle = 33,
+		.user_timeout = 4321,
+		.recv_buffer = 32768,
+		.send_buffer = 16384,
+		.fastopen = 7,
+	};
 	struct sock_addr addr;
 	struct sock_peer peer;
 	struct err err = { 0 };
@@ -99,6 +108,11 @@ static void listens_on(const char *host)
 	ok((fcntl(conn, F_GETFL) & O_NONBLOCK) && (fcntl(conn, F_GETFD) & FD_CLOEXEC), "non-blocking, close-on-exec");
 	ok(option(conn, IPPROTO_TCP, TCP_NODELAY) && option(conn, IPPROTO_TCP, TCP_KEEPIDLE) == 33,
 	   "options inherited");
+	ok(option(conn, IPPROTO_TCP, TCP_USER_TIMEOUT) == 4321 && option(fd, IPPROTO_TCP, TCP_FASTOPEN) == 7,
+	   "those of the kernel's patience");
+	/* The kernel doubles what it is asked for. */
+	ok(option(conn, SOL_SOCKET, SO_RCVBUF) == 65536 && option(conn, SOL_SOCKET, SO_SNDBUF) == 32768,
+	   "buffers are sized");
 	ok(strcmp(sock_peer_text(&peer, out), host) == 0 && peer.port, "its peer is %s port %u", out, peer.port);
 	ok(sock_set_nodelay(conn, false) == 0 && !option(conn, IPPROTO_TCP, TCP_NODELAY), "an option is turned off");
 	ok(sock_listen(&addr, &opts, &err) == -EADDRINUSE, "%s", err.text);
@@ -106,6 +120,58 @@ static void listens_on(const char *host)
 	fd_close(&conn);
 	fd_close(&fd);
 	ok(sock_connect(&addr) == -ECONNREFUSED, "a closed listener refuses");
+}
+
+static void serves_both_families(void)
+{
+	struct sock_listen_opts opts = { .backlog = 16 };
+	struct sock_addr addr, v4;
+	struct sock_peer peer;
+	char out[SOCK_TEXT_MAX];
+	int fd, client, conn;
+
+	for (int only = 0; only < 2; only++) {
+		opts.ipv6_only = only;
+		sock_parse("::", 0, &addr, NULL);
+		fd = sock_listen(&addr, &opts, NULL);
+		if (fd < 0) {
+			ok(true, "both families # SKIP this machine has no IPv6");
+			return;
+		}
+		sock_parse("127.0.0.1", sock_peer_of(&addr).port, &v4, NULL);
+		client = sock_connect(&v4);
+		if (only) {
+			ok(client == -ECONNREFUSED, "a port for IPv6 alone refuses IPv4");
+		} else {
+			conn = sock_accept(fd, &peer);
+			ok(conn >= 0 && strcmp(sock_peer_text(&peer, out), "127.0.0.1") == 0,
+			   "a port on :: takes IPv4 and tells it as such");
+			fd_close(&conn);
+		}
+		fd_close(&client);
+		fd_close(&fd);
+	}
+}
+
+/* The first byte is on its way or not: only then is somebody there. */
+static void defers(void)
+{
+	const struct sock_listen_opts opts = { .backlog = 16, .defer_accept = 30 };
+	struct sock_addr addr;
+	struct sock_peer peer;
+	int fd, client, conn;
+
+	sock_parse("127.0.0.1", 0, &addr, NULL);
+	fd = sock_listen(&addr, &opts, NULL);
+	client = sock_connect(&addr);
+	ok(sock_accept(fd, &peer) == -EAGAIN, "a connection without data is not accepted yet");
+	ok(write(client, "x", 1) == 1, "a byte");
+	poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, 5000);
+	conn = sock_accept(fd, &peer);
+	ok(conn >= 0, "makes it accepted");
+	fd_close(&conn);
+	fd_close(&client);
+	fd_close(&fd);
 }
 
 static void shares_ports(void)
@@ -186,6 +252,8 @@ int main(void)
 	peers();
 	listens_on("127.0.0.1");
 	listens_on("::1");
+	serves_both_families();
+	defers();
 	shares_ports();
 	unix_sockets();
 	busy_unix_sockets();

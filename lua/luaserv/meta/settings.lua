@@ -20,6 +20,12 @@
 ---@field tcp_keepidle? number|string Silence before the first keep-alive probe. Default: 1h.
 ---@field tcp_keepinterval? number|string Time between keep-alive probes. Default: 60s.
 ---@field tcp_keepcount? integer Unanswered probes before the connection is dropped. Default: 5.
+---@field tcp_user_timeout? number|string How long sent bytes may stay unacknowledged before the kernel gives the connection up; 0: the kernel's time. Default: 0.
+---@field tcp_defer_accept? number|string Accept a connection when its first byte is there, or after so long, in whole seconds; 0: at once. Default: 0.
+---@field tcp_fastopen? integer Connections with data in their first segment (TCP Fast Open) that may wait; 0: off. Default: 0.
+---@field kernel_socket_recv_buffer_size? integer|string SO_RCVBUF of the port's connections; 0: the kernel sizes it. Default: 0.
+---@field kernel_socket_send_buffer_size? integer|string SO_SNDBUF of the port's connections; 0: the kernel sizes it. Default: 0.
+---@field ipv6_only? boolean A port on the address :: serves IPv6 clients alone; off: IPv4 clients too, whose addresses are told as IPv4. Default: false.
 ---@field socket_buffer_size? integer|string Bytes that may wait for one connection's peer, those on the way from the worker included. Default: 2m.
 ---@field max_queued_bytes? integer|string Received bytes of one connection that may wait for its handler before it is no longer read. Default: 2m.
 ---@field max_idle_time? number|string Close a raw connection that has sent nothing for so long; 0: never. Default: 0.
