@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "lua/bind.h"
 #include "worker/codes.h"
+#include "worker/packet.h"
 #include "worker/runtime.h"
 
 #include <errno.h>
@@ -25,6 +26,21 @@ static int push_code(lua_State *L, int code)
 int api_conn_send(lua_State *L)
 {
 	return session_send(worker_current(), L, id_of(L), 3);
+}
+
+int api_conn_sendto(lua_State *L)
+{
+	struct packet_to to = { .host = lua_tostring(L, 2), .port = -1 };
+	lua_Number number = lua_tonumber(L, 3);
+	struct str bytes = { 0 };
+
+	if (number < 1 || number > 65535)
+		return state_error(L, "server:sendto: port %.14g is out of range; it must be 1 to 65535", number);
+	to.number = (uint16_t)number;
+	if (!lua_isnoneornil(L, 5))
+		to.port = (int)lua_tointeger(L, 5);
+	bytes.p = lua_tolstring(L, 4, &bytes.len);
+	return push_code(L, packet_send(worker_current(), &to, bytes));
 }
 
 int api_conn_sendfile(lua_State *L)

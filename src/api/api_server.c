@@ -17,19 +17,15 @@ static const struct bind_kind server_kind, port_kind;
 
 static enum port_type type_of(lua_State *L, const char *host, const char *type)
 {
-	static const struct {
-		const char *name;
-		enum port_type type;
-	} types[] = { { "tcp", PORT_TCP }, { "tcp6", PORT_TCP6 }, { "unix", PORT_UNIX } };
-
 	if (!type && (host[0] == '/' || strncmp(host, "unix:", 5) == 0))
 		return PORT_UNIX;
 	if (!type)
 		return strchr(host, ':') ? PORT_TCP6 : PORT_TCP;
-	for (unsigned i = 0; i < LS_COUNT(types); i++)
-		if (strcmp(types[i].name, type) == 0)
-			return types[i].type;
-	return (enum port_type)state_error(L, "listener type \"%s\" is not known; there are tcp, tcp6 and unix", type);
+	for (int i = 0; i < PORT_TYPES; i++)
+		if (strcmp(settings_port_type_name((enum port_type)i), type) == 0)
+			return (enum port_type)i;
+	return (enum port_type)state_error(
+		L, "listener type \"%s\" is not known; there are tcp, tcp6, unix, udp and udp6", type);
 }
 
 static struct port *add_port(lua_State *L, struct app *app, int first)
@@ -88,9 +84,7 @@ static int push_port_number(lua_State *L, void *object)
 
 static int push_port_type(lua_State *L, void *object)
 {
-	static const char *const types[] = { "tcp", "tcp6", "unix" };
-
-	lua_pushstring(L, types[((const struct port *)object)->type]);
+	lua_pushstring(L, settings_port_type_name(((const struct port *)object)->type));
 	return 1;
 }
 
@@ -243,6 +237,9 @@ static const struct bind_row server_methods[] = {
 	{ "start", server_start, "", LUA_ROLE_ALL, "start(): ends the script's part; the runtime takes over." },
 	{ "send", api_conn_send, "iS", LUA_ROLE_WORKER,
 	  "send(fd, data) -> true | nil, message, code: waits while the connection's budget is used up." },
+	{ "sendto", api_conn_sendto, "siSi?", LUA_ROLE_WORKER,
+	  "sendto(ip, port, data, server_socket) -> true | nil, message, code: a datagram; from the first UDP port of that "
+	  "family, or that of client.server_socket." },
 	{ "close", api_conn_close, "ib?", LUA_ROLE_WORKER,
 	  "close(fd, reset) -> true | nil, message, code: what is queued leaves first, unless reset." },
 	{ "exists", api_conn_exists, "i", LUA_ROLE_WORKER,

@@ -226,7 +226,7 @@ static int read_port(struct thaw *t, struct str rest)
 {
 	uint64_t type = 0, number = 0, events = 0;
 	const char *host = NULL;
-	int r = read_number(t, str_split(&rest, ' '), PORT_UNIX, &type);
+	int r = read_number(t, str_split(&rest, ' '), PORT_TYPES - 1, &type);
 
 	if (r == 0)
 		r = read_number(t, str_split(&rest, ' '), UINT16_MAX, &number);

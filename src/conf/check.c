@@ -11,11 +11,6 @@ static bool has_event(const struct port *p, enum settings_event event)
 	return (p->events & (UINT64_C(1) << event)) != 0;
 }
 
-static const char *protocol_name(const struct port *p, char *out, size_t cap)
-{
-	return value_print(&settings_rows[SETTING_protocol], &p->protocol, out, cap);
-}
-
 static int check_has_port(const struct settings *s, struct err *err)
 {
 	if (s->n_ports > 0)
@@ -48,6 +43,8 @@ static bool same_address(const struct port *a, const struct port *b)
 	struct sock_addr x, y;
 	char x_text[SOCK_TEXT_MAX], y_text[SOCK_TEXT_MAX];
 
+	if (settings_port_is_udp(a) != settings_port_is_udp(b))
+		return false;
 	if (a->type != PORT_UNIX && a->number == 0)
 		return false; /* the kernel gives each its own */
 	if (sock_parse(a->host, a->number, &x, NULL) < 0 || sock_parse(b->host, b->number, &y, NULL) < 0)
@@ -77,12 +74,12 @@ static int check_address(const struct settings *s, const struct port *p, struct 
 	settings_port_text(p, name);
 	if (r < 0)
 		return err ? err_wrap(err, "%s", name) : r;
-	if (p->type == PORT_TCP6 && addr.sa.sa_family != AF_INET6)
-		return err_set(err, -EINVAL, "%s is of type tcp6, but its host \"%s\" is not an IPv6 address", name,
-		               p->host);
+	if ((p->type == PORT_TCP6 || p->type == PORT_UDP6) && addr.sa.sa_family != AF_INET6)
+		return err_set(err, -EINVAL, "%s is of type %s, but its host \"%s\" is not an IPv6 address", name,
+		               settings_port_type_name(p->type), p->host);
 	if ((p->type == PORT_UNIX) != (addr.sa.sa_family == AF_UNIX))
 		return err_set(err, -EINVAL, "%s is of type %s, but its host is \"%s\"", name,
-		               p->type == PORT_UNIX ? "unix" : "tcp", p->host);
+		               settings_port_type_name(p->type), p->host);
 	return 0;
 }
 
@@ -98,7 +95,7 @@ static int check_protocol(const struct settings *s, const struct port *p, struct
 		{ p->open_length_check, "open_length_check", PROTOCOL_LENGTH },
 		{ p->open_http_protocol, "open_http_protocol", PROTOCOL_HTTP },
 	};
-	char name[SETTINGS_PORT_TEXT_MAX], protocol[16];
+	char name[SETTINGS_PORT_TEXT_MAX];
 	const char *other = NULL;
 
 	(void)s;
@@ -113,22 +110,23 @@ static int check_protocol(const struct settings *s, const struct port *p, struct
 			return err_set(err, -EINVAL, "%s: %s and %s are both on, but a port speaks one protocol", name,
 			               other, open_names[i].name);
 		return err_set(err, -EINVAL, "%s: protocol is %s, but %s is on; say one of the two", name,
-		               protocol_name(p, protocol, sizeof protocol), open_names[i].name);
+		               settings_port_protocol(p), open_names[i].name);
 	}
 	return 0;
 }
 
 static int check_handler(const struct settings *s, const struct port *p, struct err *err)
 {
-	enum settings_event needed = p->protocol == PROTOCOL_HTTP ? EVENT_request : EVENT_receive;
-	char name[SETTINGS_PORT_TEXT_MAX], protocol[16];
+	enum settings_event needed = settings_port_is_udp(p)        ? EVENT_packet
+	                             : p->protocol == PROTOCOL_HTTP ? EVENT_request
+	                                                            : EVENT_receive;
+	char name[SETTINGS_PORT_TEXT_MAX];
 
 	(void)s;
 	if (has_event(p, needed))
 		return 0;
 	return err_set(err, -EINVAL, "%s speaks %s, but the script registers no \"%s\" handler",
-	               settings_port_text(p, name), protocol_name(p, protocol, sizeof protocol),
-	               settings_event_name((int)needed));
+	               settings_port_text(p, name), settings_port_protocol(p), settings_event_name((int)needed));
 }
 
 /* Where messages of one connection go to any worker, connect and close could arrive out of order with them.  Swoole

@@ -155,9 +155,20 @@ static void resolve_protocol(struct port *p)
 	}
 }
 
+/* Framing is for streams: what the server says of it is not meant for a port of datagrams. */
+static void drop_protocol(struct port *p)
+{
+	p->protocol = PROTOCOL_TCP;
+	for (size_t i = 0; i < LS_COUNT(open_names); i++)
+		*(bool *)((char *)p + settings_rows[open_names[i].index].offset) = false;
+}
+
 static void resolve_port(struct port *p)
 {
-	resolve_protocol(p);
+	if (settings_port_is_udp(p))
+		drop_protocol(p);
+	else
+		resolve_protocol(p);
 	resolve_heartbeat(p);
 	if (p->package_body_offset == VALUE_AUTO)
 		p->package_body_offset = p->package_length_offset + settings_length_size(p->package_length_type);

@@ -203,6 +203,24 @@ uint16_t settings_port_number(const struct port *port)
 	}
 }
 
+const char *settings_port_type_name(enum port_type type)
+{
+	static const char *const names[PORT_TYPES] = { "tcp", "tcp6", "unix", "udp", "udp6" };
+
+	return names[type];
+}
+
+const char *settings_port_protocol(const struct port *p)
+{
+	const struct settings_names *n = settings_protocols;
+
+	if (settings_port_is_udp(p))
+		return "udp";
+	while (n->value != p->protocol)
+		n++; /* every protocol has a name */
+	return n->name;
+}
+
 const char *settings_port_text(const struct port *p, char *out)
 {
 	struct str host = str_from(p->host);

@@ -23,6 +23,8 @@ struct board_reactor {
 	board_word bytes_out;
 	board_word refused; /* over max_connection */
 	board_word turns;
+	board_word packets;                  /* datagrams received */
+	board_word packets_dropped;          /* of those and of those to be sent */
 	board_word connections[BOARD_PORTS]; /* open now, by port index */
 };
 

@@ -6,6 +6,7 @@
 #include "base/slots.h"
 #include "loop/post.h"
 #include "net/conn.h"
+#include "net/dgram.h"
 #include "net/listen.h"
 #include "reactor/reactor.h"
 
@@ -57,6 +58,8 @@ struct reactor {
 	unsigned turn;           /* of dispatch round */
 	struct listener *listeners[SETTINGS_PORTS_MAX];
 	unsigned n_listeners;
+	struct dgram *dgrams[SETTINGS_PORTS_MAX]; /* by port index; NULL: not a UDP port, or not here */
+	uint64_t dgrams_dirty;                    /* bits: they have datagrams to send */
 	struct access_log *access;
 	bool draining;
 	bool drain_now;
@@ -135,6 +138,18 @@ void uplink_fail_doomed(struct reactor *r);
 void uplink_flush(struct reactor *r);
 /* True: no ring holds a frame. */
 bool uplink_may_sleep(struct reactor *r);
+
+/* ---- packets.c ---------------------------------------------------------------------------------------------------------- */
+
+/* Takes the descriptor. */
+int packets_listen(struct reactor *r, int fd, const struct port *port, struct err *err);
+/* SENDTO of a worker. */
+int packets_on_sendto(struct reactor *r, const struct frame *f, struct str payload);
+/* Sends what SENDTOs have gathered. */
+void packets_flush(struct reactor *r);
+/* Reads no further datagrams; answers still leave. */
+void packets_stop(struct reactor *r);
+void packets_close(struct reactor *r);
 
 /* ---- downlink.c: from the workers ---------------------------------------------------------------------------------------- */
 

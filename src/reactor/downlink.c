@@ -235,8 +235,11 @@ static int on_pause(struct conn *c, const struct uplink_gen *gen, const struct f
 int downlink_on_frame(void *ctx, const struct frame *f, struct str payload)
 {
 	struct uplink_gen *gen = ctx;
-	struct conn *c = reactor_conn(gen->reactor, f->conn);
+	struct conn *c;
 
+	if (f->type == FRAME_SENDTO)
+		return packets_on_sendto(gen->reactor, f, payload);
+	c = reactor_conn(gen->reactor, f->conn);
 	if (!c || c->state != CONN_OPEN)
 		return 0; /* the connection ended while this was on its way, or the worker has finished (DONE) */
 	switch (f->type) {

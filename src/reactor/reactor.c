@@ -159,6 +159,7 @@ static bool before_sleep(void *ctx)
 
 	uplink_fail_doomed(r);
 	flush_dirty(r);
+	packets_flush(r);
 	uplink_flush(r);
 	board_add(&r->o.board->turns, 1);
 	return !fall_asleep(r) || more || !list_empty(&r->owner.dirty) || !list_empty(&r->doomed);
@@ -211,6 +212,8 @@ int reactor_listen(struct reactor *r, int fd, const struct port *port, struct er
 		.ctx = r,
 	};
 
+	if (settings_port_is_udp(port))
+		return packets_listen(r, fd, port, err);
 	if (r->n_listeners == LS_COUNT(r->listeners))
 		return err_set(err, -EMFILE, "more than %zu listeners", LS_COUNT(r->listeners));
 
@@ -226,6 +229,7 @@ void reactor_unlisten(struct reactor *r)
 {
 	while (r->n_listeners > 0)
 		listener_close(r->listeners[--r->n_listeners]);
+	packets_stop(r);
 }
 
 /* ---- life ------------------------------------------------------------------------------------------------------------------------- */
@@ -274,6 +278,7 @@ static void fini(struct reactor *r)
 		conn_kill(c, CLOSE_BY_SERVER, CLOSE_SHUTDOWN);
 	for (struct list *it; (it = list_first(&r->owner.lingering));)
 		conn_drop(LS_CONTAINER_OF(it, struct conn, stalled));
+	packets_close(r);
 	uplink_flush(r);
 	loop_del_hook(r->loop, &r->hook);
 	access_log_free(r->access);

@@ -204,6 +204,8 @@ static void add_totals(struct keeper *k, const struct keeper_gen *g)
 	k->gone.accepted += board_get(&b->accepted);
 	k->gone.closed += board_get(&b->accepted); /* they ended with the process */
 	k->gone.requests += board_get(&b->requests);
+	k->gone.packets += board_get(&b->packets);
+	k->gone.packets_dropped += board_get(&b->packets_dropped);
 }
 
 void keeper_gone(struct keeper *k, unsigned slot, uint64_t generation, bool unexpected)

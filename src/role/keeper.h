@@ -41,6 +41,8 @@ struct keeper_totals {
 	uint64_t accepted;
 	uint64_t closed;
 	uint64_t requests;
+	uint64_t packets;
+	uint64_t packets_dropped;
 };
 
 struct keeper_opts {

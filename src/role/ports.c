@@ -34,6 +34,7 @@ static int listen_on(struct port *port, struct sock_addr *addr, bool reuse_port,
 		.recv_buffer = (int)port->kernel_socket_recv_buffer_size,
 		.send_buffer = (int)port->kernel_socket_send_buffer_size,
 		.ipv6_only = port->ipv6_only,
+		.datagram = settings_port_is_udp(port),
 	};
 
 	return sock_listen(addr, &opts, err);

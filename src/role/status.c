@@ -14,13 +14,10 @@ struct totals {
 	uint64_t closed;
 	uint64_t requests;
 	uint64_t refused;
+	uint64_t packets;
+	uint64_t packets_dropped;
 	uint64_t connections[SETTINGS_PORTS_MAX]; /* by port */
 };
-
-static const char *protocol_of(const struct master *m, const struct port *p, char *out, size_t cap)
-{
-	return settings_text(&m->keeper.accepted->settings, p, settings_find("protocol"), out, cap);
-}
 
 static const char *mode_of(const struct master *m, char *out, size_t cap)
 {
@@ -33,6 +30,8 @@ static void add_board(struct totals *t, const struct board_reactor *b)
 	t->closed += board_get(&b->closed);
 	t->requests += board_get(&b->requests);
 	t->refused += board_get(&b->refused);
+	t->packets += board_get(&b->packets);
+	t->packets_dropped += board_get(&b->packets_dropped);
 	for (unsigned i = 0; i < SETTINGS_PORTS_MAX; i++)
 		t->connections[i] += board_get(&b->connections[i]);
 }
@@ -49,6 +48,8 @@ static struct totals count(const struct master *m)
 		.accepted = k->gone.accepted,
 		.closed = k->gone.closed,
 		.requests = k->gone.requests,
+		.packets = k->gone.packets,
+		.packets_dropped = k->gone.packets_dropped,
 		.refused = m->refused,
 	};
 
@@ -106,14 +107,13 @@ static void put_address(const struct sock_addr *a, FILE *f)
 static void put_listeners(const struct master *m, FILE *f, const struct totals *t)
 {
 	const struct settings *s = &m->release->settings;
-	char protocol[32];
 
 	fputs(",\"listeners\":[", f);
 	for (unsigned i = 0; i < s->n_ports; i++) {
 		fputs(i ? ",{" : "{", f);
 		put_address(&s->ports[i].address, f);
 		fputs(",\"protocol\":", f);
-		jsonline_put(f, str_from(protocol_of(m, &s->ports[i], protocol, sizeof protocol)));
+		jsonline_put(f, str_from(settings_port_protocol(&s->ports[i])));
 		fprintf(f, ",\"connections\":%" PRIu64 "}", t->connections[i]);
 	}
 	fputs("]", f);
@@ -180,8 +180,10 @@ char *status_json(const struct master *m)
 		fputs("null", f);
 	fprintf(f,
 	        ",\"uptime\":%" PRIu64 ",\"connections\":%" PRIu64 ",\"accepted\":%" PRIu64 ",\"closed\":%" PRIu64
-	        ",\"refused\":%" PRIu64 ",\"requests\":%" PRIu64,
-	        (clock_ms() - m->started_ms) / 1000, connections, t.accepted, t.closed, t.refused, t.requests);
+	        ",\"refused\":%" PRIu64 ",\"requests\":%" PRIu64 ",\"packets\":%" PRIu64
+	        ",\"packets_dropped\":%" PRIu64,
+	        (clock_ms() - m->started_ms) / 1000, connections, t.accepted, t.closed, t.refused, t.requests,
+	        t.packets, t.packets_dropped);
 	put_listeners(m, f, &t);
 	put_reactors(m, f);
 	put_workers(m, f);
@@ -195,10 +197,10 @@ char *status_json(const struct master *m)
 void status_write_ports(const struct master *m, FILE *to)
 {
 	const struct settings *s = &m->release->settings;
-	char address[SOCK_TEXT_MAX], protocol[32];
+	char address[SOCK_TEXT_MAX];
 
 	for (unsigned i = 0; i < s->n_ports; i++)
-		fprintf(to, "%s%s on %s", i ? ", " : "", protocol_of(m, &s->ports[i], protocol, sizeof protocol),
+		fprintf(to, "%s%s on %s", i ? ", " : "", settings_port_protocol(&s->ports[i]),
 		        sock_text(&s->ports[i].address, address));
 }
 
@@ -253,7 +255,7 @@ char *status_text(const struct master *m)
 char *status_ready_line(const struct master *m)
 {
 	const struct settings *s = &m->release->settings;
-	char protocol[32], host[SOCK_TEXT_MAX];
+	char host[SOCK_TEXT_MAX];
 	char *out = NULL;
 	size_t len;
 	FILE *f = open_memstream(&out, &len);
@@ -275,7 +277,7 @@ char *status_ready_line(const struct master *m)
 			fprintf(f, ",\"port\":%u", peer.port);
 		}
 		fputs(",\"protocol\":", f);
-		jsonline_put(f, str_from(protocol_of(m, &s->ports[i], protocol, sizeof protocol)));
+		jsonline_put(f, str_from(settings_port_protocol(&s->ports[i])));
 		fputs("}", f);
 	}
 	fputs("]}\n", f);

@@ -139,6 +139,26 @@ struct sock_peer sock_peer_of(const struct sock_addr *addr)
 	return peer;
 }
 
+int sock_addr_of(const struct sock_peer *peer, struct sock_addr *out)
+{
+	*out = (struct sock_addr){ 0 };
+	out->sa.sa_family = peer->family;
+	switch (peer->family) {
+	case AF_INET:
+		memcpy(&out->v4.sin_addr, peer->ip, sizeof out->v4.sin_addr);
+		out->v4.sin_port = htons(peer->port);
+		out->len = sizeof out->v4;
+		return 0;
+	case AF_INET6:
+		memcpy(&out->v6.sin6_addr, peer->ip, sizeof out->v6.sin6_addr);
+		out->v6.sin6_port = htons(peer->port);
+		out->len = sizeof out->v6;
+		return 0;
+	default:
+		return -EAFNOSUPPORT;
+	}
+}
+
 static int set_option(int fd, int level, int name, int value)
 {
 	return setsockopt(fd, level, name, &value, sizeof value) < 0 ? -errno : 0;
@@ -152,7 +172,7 @@ int sock_set_nodelay(int fd, bool on)
 /* Accepted sockets inherit all of these. */
 static int set_listen_options(int fd, int family, const struct sock_listen_opts *opts)
 {
-	bool tcp = family != AF_UNIX;
+	bool tcp = family != AF_UNIX && !opts->datagram;
 	struct {
 		bool wanted;
 		int level, name, value;
@@ -160,7 +180,7 @@ static int set_listen_options(int fd, int family, const struct sock_listen_opts 
 		{ opts->recv_buffer, SOL_SOCKET, SO_RCVBUF, opts->recv_buffer },
 		{ opts->send_buffer, SOL_SOCKET, SO_SNDBUF, opts->send_buffer },
 		{ tcp, SOL_SOCKET, SO_REUSEADDR, 1 },
-		{ tcp && opts->reuse_port, SOL_SOCKET, SO_REUSEPORT, 1 },
+		{ family != AF_UNIX && opts->reuse_port, SOL_SOCKET, SO_REUSEPORT, 1 },
 		{ tcp && opts->nodelay, IPPROTO_TCP, TCP_NODELAY, 1 },
 		{ tcp && opts->keepalive, SOL_SOCKET, SO_KEEPALIVE, 1 },
 		{ tcp && opts->keepalive && opts->keepidle, IPPROTO_TCP, TCP_KEEPIDLE, opts->keepidle },
@@ -234,7 +254,9 @@ static int bind_and_listen(int fd, struct sock_addr *addr, const struct sock_lis
 		r = set_listen_options(fd, addr->sa.sa_family, opts);
 	if (r < 0)
 		return r;
-	if (bind(fd, &addr->sa, addr->len) < 0 || listen(fd, opts->backlog) < 0)
+	if (bind(fd, &addr->sa, addr->len) < 0)
+		return -errno;
+	if (!opts->datagram && listen(fd, opts->backlog) < 0)
 		return -errno;
 	if (addr->sa.sa_family == AF_UNIX)
 		return 0;
@@ -250,7 +272,8 @@ static int bind_and_listen(int fd, struct sock_addr *addr, const struct sock_lis
 int sock_listen(struct sock_addr *addr, const struct sock_listen_opts *opts, struct err *err)
 {
 	char text[SOCK_TEXT_MAX];
-	int fd = socket(addr->sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int type = opts->datagram ? SOCK_DGRAM : SOCK_STREAM;
+	int fd = socket(addr->sa.sa_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int r = fd < 0 ? -errno : bind_and_listen(fd, addr, opts);
 
 	if (r == 0)

@@ -39,6 +39,8 @@ const char *sock_text(const struct sock_addr *addr, char *out);
 /* Only the address: "127.0.0.1", "::1" (IPv4-mapped ones as IPv4), "unix:". */
 const char *sock_peer_text(const struct sock_peer *peer, char *out);
 struct sock_peer sock_peer_of(const struct sock_addr *addr);
+/* The other way, for IPv4 and IPv6; -EAFNOSUPPORT. */
+int sock_addr_of(const struct sock_peer *peer, struct sock_addr *out);
 
 struct sock_listen_opts {
 	int backlog;
@@ -54,6 +56,7 @@ struct sock_listen_opts {
 	int recv_buffer;  /* bytes, inherited; 0: the kernel's */
 	int send_buffer;
 	bool ipv6_only; /* of "::": no IPv4 clients */
+	bool datagram;  /* UDP: bound, and nothing more */
 };
 
 /* Binds and listens; non-blocking, close-on-exec.  A unix path that a dead server left behind is removed; one that is

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "lua/bind.h"
+#include "worker/packet.h"
 
 #include <errno.h>
 
@@ -112,6 +113,8 @@ int handler_on_frame(void *ctx, const struct frame *f, struct str payload)
 		return 0;
 	case FRAME_DATA:
 		return session_on_data(w, f, payload);
+	case FRAME_PACKET:
+		return packet_on_frame(w, f, payload);
 	case FRAME_OPEN:
 		session_on_open(w, f, payload);
 		return 0;

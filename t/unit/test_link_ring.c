@@ -513,7 +513,7 @@ static void survives_a_garbled_ring(void)
 		for (unsigned k = 0; k < 20; k++)
 			send_one(&w.up, k % 3 ? FRAME_SEND : FRAME_RESPONSE, k, bytes(k * 50 + 1));
 		link_flush(w.up.line);
-		for (unsigned k = 0; k < 5; k++) {
+		for (unsigned k = 0; k < 10; k++) {
 			random = random * 1664525 + 1013904223;
 			tx->data[(random >> 8) % 12000] = (uint8_t)random;
 		}

@@ -83,6 +83,7 @@
 ---| "connect" # (server, fd, reactor_id) A connection begins.
 ---| "receive" # (server, fd, reactor_id, data) A message of a raw TCP port.
 ---| "close" # (server, fd, reactor_id, info) A connection has ended; exactly once. info: by, code, reason, bytes_in, bytes_out.
+---| "packet" # (server, data, client) A datagram of a UDP port; client: address, port, server_socket, server_port, dispatch_time.
 ---| "request" # (req, res) An HTTP request.
 
 ---@alias luaserv.server_event

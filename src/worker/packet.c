@@ -1,0 +1,147 @@
+#include "worker/packet.h"
+
+#include "base/clock.h"
+#include "lua/bind.h"
+#include "worker/codes.h"
+#include "worker/runtime.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum { DATAGRAM_MAX = 65507 }; /* what fits into the largest IPv4 datagram */
+
+/* A datagram whose handler runs or has not been called yet. */
+struct packet {
+	struct ready ready;
+	struct worker *worker;
+	const struct port *port;
+	struct sock_peer peer;
+	size_t len;
+	char data[];
+};
+
+static void free_packet(struct packet *p)
+{
+	list_del(&p->ready.link);
+	free(p);
+}
+
+static void on_done(struct task *t, int status)
+{
+	struct packet *p = t->ctx;
+
+	if (status != 0)
+		handler_log_error(p->worker, t, handler_error_text(t), NULL);
+	worker_count_end(p->worker);
+	free_packet(p);
+}
+
+/* Swoole's names. */
+static void push_client(lua_State *L, const struct packet *p)
+{
+	char text[SOCK_TEXT_MAX];
+
+	lua_createtable(L, 0, 5);
+	lua_pushstring(L, sock_peer_text(&p->peer, text));
+	lua_setfield(L, -2, "address");
+	lua_pushinteger(L, p->peer.port);
+	lua_setfield(L, -2, "port");
+	lua_pushinteger(L, (lua_Integer)p->port->index);
+	lua_setfield(L, -2, "server_socket");
+	lua_pushinteger(L, settings_port_number(p->port));
+	lua_setfield(L, -2, "server_port");
+	lua_pushnumber(L, (double)clock_wall_us() / 1e6);
+	lua_setfield(L, -2, "dispatch_time");
+}
+
+static void run(struct ready *ready)
+{
+	struct packet *p = LS_CONTAINER_OF(ready, struct packet, ready);
+	struct worker *w = p->worker;
+	int handler = app_handler(w->app, p->port->index, EVENT_packet);
+	struct handler_call call;
+
+	if (handler == LUA_NOREF || !handler_begin(w, handler, "packet", 0, &call)) {
+		free_packet(p); /* max_coroutine is reached, which handler_begin() has said */
+		return;
+	}
+	handler_push_server(w, call.L);
+	lua_pushlstring(call.L, p->data, p->len);
+	push_client(call.L, p);
+	worker_count_begin(w);
+	handler_run(w, &call, 3, on_done, p);
+}
+
+int packet_on_frame(struct worker *w, const struct frame *f, struct str payload)
+{
+	struct str data = str_skip(payload, sizeof(struct sock_peer));
+	struct packet *p;
+
+	if (f->arg >= w->o.settings->n_ports || payload.len < sizeof p->peer)
+		return -EBADMSG;
+	p = try_alloc(sizeof *p + data.len);
+	if (!p) {
+		worker_out_of_memory(w, "a datagram is lost");
+		return 0;
+	}
+	*p = (struct packet){
+		.ready = { .run = run }, .worker = w, .port = &w->o.settings->ports[f->arg], .len = data.len
+	};
+	list_init(&p->ready.link);
+	memcpy(&p->peer, payload.p, sizeof p->peer);
+	if (data.len)
+		memcpy(p->data, data.p, data.len);
+	worker_ready(w, &p->ready);
+	return 0;
+}
+
+/* ---- out ------------------------------------------------------------------------------------------------------------------------- */
+
+/* A port of datagrams that can send to that family; NULL: none. */
+static const struct port *port_for(const struct settings *s, int wanted, int family)
+{
+	for (unsigned i = 0; i < s->n_ports; i++) {
+		const struct port *p = &s->ports[i];
+
+		if (!settings_port_is_udp(p) || (wanted >= 0 && p->index != (unsigned)wanted))
+			continue;
+		if (p->address.sa.sa_family == family)
+			return p;
+	}
+	return NULL;
+}
+
+/* The reactor that holds the port: in base mode the worker's own, in process mode ports are shared out by their index. */
+static struct link *link_of(const struct worker *w, const struct port *port)
+{
+	unsigned skip = w->n_links ? port->index % w->n_links : 0;
+
+	for (unsigned i = 0; i < SLOTS_OWNERS; i++)
+		if (w->links[i] && skip-- == 0)
+			return w->links[i];
+	return NULL;
+}
+
+int packet_send(struct worker *w, const struct packet_to *to, struct str bytes)
+{
+	struct sock_addr addr;
+	struct sock_peer peer;
+	struct frame f = { .type = FRAME_SENDTO };
+
+	if (bytes.len > DATAGRAM_MAX)
+		return CODE_TOO_LARGE;
+	if (sock_parse(to->host, to->number, &addr, NULL) < 0 || addr.sa.sa_family == AF_UNIX)
+		return CODE_PARAMS;
+
+	const struct port *port = port_for(w->o.settings, to->port, addr.sa.sa_family);
+	struct link *line = port ? link_of(w, port) : NULL;
+
+	if (!line)
+		return CODE_WRONG_OPERATION;
+	f.arg = port->index;
+	peer = sock_peer_of(&addr);
+
+	struct str parts[2] = { str_make(&peer, sizeof peer), bytes };
+
+	return link_send(line, &f, parts, 2) < 0 ? CODE_OUTPUT_OVERFLOW : 0;
+}

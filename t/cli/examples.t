@@ -1,0 +1,47 @@
+# Each folder of examples/ is served as it is.
+use v5.36;
+use lib 't/lib';
+use Test::Luaserv;
+use IO::Socket::IP;
+
+my %proofs = (
+	hello => sub ($server) {
+		my $response = $server->get('/');
+
+		is($response->status, 200, 'status');
+		like($response->body, qr/luaserv/, 'it greets');
+	},
+	echo => sub ($server) {
+		my $client = $server->client;
+
+		is($client->recv_until("\n"), "Say something.\n", 'it asks');
+		$client->send("hello\n");
+		is($client->recv_until("\n"), "HELLO\n", 'it repeats');
+		$client->send("quit\n");
+		is($client->recv_all, '', 'and ends when it is told to');
+	},
+	udp => sub ($server) {
+		my $sock = IO::Socket::IP->new(Proto => 'udp', PeerHost => '127.0.0.1', PeerPort => $server->port) or die "udp: $!\n";
+
+		send $sock, 'hello', 0;
+		alarm seconds(10);
+		recv $sock, my $answer, 1000, 0;
+		alarm 0;
+		like($answer, qr/\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ hello\z/, 'it tells the time');
+	},
+);
+
+my @examples = map { m{/(\w+)/app\.lua\z} } glob repo_root() . '/examples/*/app.lua';
+is_deeply([ sort keys %proofs ], [ sort @examples ], 'every example has its proof');
+
+for my $example (sort keys %proofs) {
+	matrix "examples/$example" => sub ($mode) {
+		my $server = new_server();
+		my $app = slurp(repo_root() . "/examples/$example/app.lua");
+
+		ok($server->start(app => $app, env => { HOST => '127.0.0.1', PORT => $server->port }), 'it starts');
+		$proofs{$example}->($server);
+	};
+}
+
+done_testing();
