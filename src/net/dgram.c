@@ -2,6 +2,7 @@
 
 #include "base/bits.h"
 #include "base/mem.h"
+#include "sys/fd.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -113,6 +114,9 @@ struct dgram *dgram_open(const struct dgram_opts *o, struct err *err)
 	int r = watch_open(&d->watch, o->loop, o->fd, on_readable);
 
 	if (r < 0) {
+		int fd = o->fd;
+
+		fd_close(&fd);
 		free(d);
 		err_set(err, r, "the UDP socket cannot be watched: %s", strerror(-r));
 		return NULL;

@@ -14,7 +14,7 @@ enum { DGRAM_MAX = 65507 }; /* payload of the largest IPv4 datagram */
 
 struct dgram_opts {
 	struct loop *loop;
-	int fd; /* taken */
+	int fd; /* taken, also on failure */
 	const struct port *port;
 	struct board_reactor *board; /* packets and packets_dropped are counted there */
 	/* A datagram came; `bytes` are lent until return. */

@@ -137,6 +137,7 @@ struct listener *listener_open(const struct listener_opts *o, struct err *err)
 	int r = watch_open(&l->watch, o->loop, o->fd, on_readable);
 
 	if (r < 0) {
+		fd_close(&l->o.fd);
 		free(l);
 		err_set(err, r, "the listening socket cannot be watched: %s", strerror(-r));
 		return NULL;

@@ -9,7 +9,7 @@ struct listener;
 
 struct listener_opts {
 	struct loop *loop;
-	int fd; /* taken */
+	int fd; /* taken, also on failure */
 	const struct port *port;
 	/* A connection; owns fd. */
 	void (*on_accept)(void *ctx, int fd, const struct port *port, const struct sock_peer *peer);

@@ -214,8 +214,10 @@ int reactor_listen(struct reactor *r, int fd, const struct port *port, struct er
 
 	if (settings_port_is_udp(port))
 		return packets_listen(r, fd, port, err);
-	if (r->n_listeners == LS_COUNT(r->listeners))
+	if (r->n_listeners == LS_COUNT(r->listeners)) {
+		fd_close(&fd);
 		return err_set(err, -EMFILE, "more than %zu listeners", LS_COUNT(r->listeners));
+	}
 
 	struct listener *l = listener_open(&o, err);
 
