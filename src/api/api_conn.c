@@ -25,7 +25,12 @@ static int push_code(lua_State *L, int code)
 
 int api_conn_send(lua_State *L)
 {
-	return session_send(worker_current(), L, id_of(L), 3);
+	return session_send(worker_current(), L, id_of(L), 3, false);
+}
+
+int api_conn_sendwait(lua_State *L)
+{
+	return session_send(worker_current(), L, id_of(L), 3, true);
 }
 
 int api_conn_sendto(lua_State *L)

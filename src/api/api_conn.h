@@ -4,6 +4,7 @@
 #include <lua.h>
 
 int api_conn_send(lua_State *L);
+int api_conn_sendwait(lua_State *L);
 int api_conn_sendto(lua_State *L);
 int api_conn_sendfile(lua_State *L);
 int api_conn_close(lua_State *L);

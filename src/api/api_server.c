@@ -244,6 +244,8 @@ static const struct bind_row server_methods[] = {
 	  "close(fd, reset) -> true | nil, message, code: what is queued leaves first, unless reset." },
 	{ "exists", api_conn_exists, "i", LUA_ROLE_WORKER,
 	  "exists(fd) -> boolean: this worker knows it and it is open." },
+	{ "sendwait", api_conn_sendwait, "iS", LUA_ROLE_WORKER,
+	  "sendwait(fd, data) -> true | nil, message, code: as send, and waits for room also when send_yield is off." },
 	{ "sendfile", api_conn_sendfile, "isi?i?", LUA_ROLE_WORKER,
 	  "sendfile(fd, path, offset = 0, length = 0) -> true | nil, message, code: behind what was sent before; 0: to its end." },
 	{ "pause", api_conn_pause, "i", LUA_ROLE_WORKER,

@@ -214,7 +214,7 @@ static int wait(struct outflow *of, lua_State *L, int idx, struct pending send, 
 	return sched_park(L, what, give_up, p, w->o.settings->send_timeout);
 }
 
-int outflow_send(struct outflow *of, lua_State *L, int idx, bool end, const char *what)
+int outflow_send(struct outflow *of, lua_State *L, int idx, bool end, bool may_wait, const char *what)
 {
 	struct str bytes = { 0 };
 
@@ -224,7 +224,7 @@ int outflow_send(struct outflow *of, lua_State *L, int idx, bool end, const char
 
 	bool fits = list_empty(&of->pending) && bytes.len <= room(of) && (!of->line->full || bytes.len <= SMALL);
 
-	if (!fits && worker_current()->o.settings->send_yield && sched_may_park(L))
+	if (!fits && may_wait && sched_may_park(L))
 		return wait(of, L, idx, (struct pending){ .rest = bytes, .end = end }, what);
 	if (!list_empty(&of->pending) || (bytes.len > room(of) && !end))
 		return bind_fail(L, CODE_OUTPUT_OVERFLOW, "%s", codes_text(CODE_OUTPUT_OVERFLOW));

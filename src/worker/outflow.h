@@ -42,9 +42,9 @@ void outflow_init(struct outflow *of, struct link *line, uint64_t budget,
 int outflow_frame(struct outflow *of, const struct frame *f, struct str bytes, const struct outflow_source *from);
 /* link.on_returned of the links of the worker, `ctx`. */
 void outflow_returned(void *ctx, uint64_t token);
-/* Sends the string at stack index `idx`; `end`: nothing follows.  Returns the number of Lua results: true; or parks until it
- * has left; or nil, message, code.  For `return outflow_send(…)` from a C function. */
-int outflow_send(struct outflow *of, lua_State *L, int idx, bool end, const char *what);
+/* Sends the string at stack index `idx`; `end`: nothing follows.  Returns the number of Lua results: true; or, with `may_wait` and
+ * where the coroutine can, parks until it has left; or nil, message, code.  For `return outflow_send(…)` from a C function. */
+int outflow_send(struct outflow *of, lua_State *L, int idx, bool end, bool may_wait, const char *what);
 /* The same with a file of `length` bytes; the string at `idx` is what emit_file gets. */
 int outflow_send_file(struct outflow *of, lua_State *L, int idx, uint64_t length, const char *what);
 /* The reactor says so many bytes have left. */

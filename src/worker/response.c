@@ -230,7 +230,7 @@ int response_send(struct request *r, lua_State *L, int idx, bool end, const char
 		return 1;
 	}
 
-	int n = outflow_send(&r->out, L, idx, end, what);
+	int n = outflow_send(&r->out, L, idx, end, r->worker->o.settings->send_yield, what);
 
 	if (end && n > 1)
 		response_lost(&r->out); /* nil, message, code: there will be no end */

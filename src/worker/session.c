@@ -403,7 +403,7 @@ static int sending_code(const struct session *s)
 	return s->closing ? CODE_CLOSING : 0;
 }
 
-int session_send(struct worker *w, lua_State *L, conn_id id, int idx)
+int session_send(struct worker *w, lua_State *L, conn_id id, int idx, bool wait)
 {
 	struct session *s = session_find(w, id);
 	struct str bytes = { 0 };
@@ -418,7 +418,9 @@ int session_send(struct worker *w, lua_State *L, conn_id id, int idx)
 
 	int code = sending_code(s);
 
-	return code ? fail(L, code) : outflow_send(&s->out, L, idx, false, "server:send");
+	return code ? fail(L, code)
+	            : outflow_send(&s->out, L, idx, false, wait || w->o.settings->send_yield,
+	                           wait ? "server:sendwait" : "server:send");
 }
 
 /* 0 or a code; `*length` becomes what will be sent. */

@@ -35,8 +35,8 @@ void session_on_shut(struct worker *w, const struct frame *f);
 void session_on_ack(struct worker *w, const struct frame *f);
 /* Asks the reactor to close; queued output leaves first unless `reset`. */
 int session_close(struct worker *w, conn_id id, bool reset);
-/* Sends the string at `idx`; results as outflow_send(). */
-int session_send(struct worker *w, lua_State *L, conn_id id, int idx);
+/* Sends the string at `idx`; `wait`: parks for room whatever send_yield says.  Results as outflow_send(). */
+int session_send(struct worker *w, lua_State *L, conn_id id, int idx, bool wait);
 /* Sends `length` bytes of a file from `offset` on, behind what was sent before; length 0: up to its end.  Results as
  * outflow_send(). */
 int session_send_file(struct worker *w, lua_State *L, conn_id id, const char *path, uint64_t offset, uint64_t length);

@@ -44,6 +44,15 @@ matrix 'with send_yield off it fails instead, with Swoole\'s number' => sub ($mo
 	is_deeply([ $server->wait_notes(1) ], ['failed nil string 1009'], 'output buffer overflow');
 };
 
+matrix 'sendwait waits all the same' => sub ($mode) {
+	my $server = start_server(app => $app =~ s/server:send\(/server:sendwait(/r, settings => { %small, send_yield => 'false' });
+	my $client = $server->client(rcvbuf => 8192, timeout => 20);
+
+	$client->send('1000');
+	is(length $client->recv_all, 10_000_000, 'all of it');
+	is_deeply([ $server->wait_notes(1) ], ['sent 1000'], 'and nothing failed');
+};
+
 matrix 'send_timeout ends the wait' => sub ($mode) {
 	my $server = start_server(app => $app, settings => { %small, send_timeout => '100ms' });
 	my $client = $server->client(rcvbuf => 8192);
