@@ -89,7 +89,7 @@ void dgram_send(struct dgram *d, const struct sock_peer *to, struct str bytes)
 {
 	char *at;
 
-	if (d->watch.fd < 0 || bytes.len > DGRAM_MAX || sock_addr_of(to, &d->out.peers[d->n_out]) < 0) {
+	if (d->watch.fd < 0 || bytes.len > SOCK_DATAGRAM_MAX || sock_addr_of(to, &d->out.peers[d->n_out]) < 0) {
 		board_add(&d->o.board->packets_dropped, 1);
 		return;
 	}

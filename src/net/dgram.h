@@ -10,8 +10,6 @@
 
 struct dgram;
 
-enum { DGRAM_MAX = 65507 }; /* payload of the largest IPv4 datagram */
-
 struct dgram_opts {
 	struct loop *loop;
 	int fd; /* taken, also on failure */

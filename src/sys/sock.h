@@ -10,7 +10,10 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-enum { SOCK_TEXT_MAX = 128 };
+enum {
+	SOCK_TEXT_MAX = 128,
+	SOCK_DATAGRAM_MAX = 65507, /* payload of the largest IPv4 datagram */
+};
 
 struct sock_addr {
 	union {

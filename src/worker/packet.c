@@ -8,8 +8,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { DATAGRAM_MAX = 65507 }; /* what fits into the largest IPv4 datagram */
-
 /* A datagram whose handler runs or has not been called yet. */
 struct packet {
 	struct ready ready;
@@ -128,7 +126,7 @@ int packet_send(struct worker *w, const struct packet_to *to, struct str bytes)
 	struct sock_peer peer;
 	struct frame f = { .type = FRAME_SENDTO };
 
-	if (bytes.len > DATAGRAM_MAX)
+	if (bytes.len > SOCK_DATAGRAM_MAX)
 		return CODE_TOO_LARGE;
 	if (sock_parse(to->host, to->number, &addr, NULL) < 0 || addr.sa.sa_family == AF_UNIX)
 		return CODE_PARAMS;

@@ -11,7 +11,7 @@ static struct port port;
 static unsigned n_seen;
 static size_t seen_bytes;
 static struct sock_peer last_from;
-static char last[DGRAM_MAX];
+static char last[SOCK_DATAGRAM_MAX];
 
 static void on_packet(LS_UNUSED void *ctx, LS_UNUSED const struct port *p, const struct sock_peer *from,
                       struct str bytes)
@@ -66,7 +66,7 @@ static void takes_batches(void)
 
 static void sends_batches(void)
 {
-	static char large[DGRAM_MAX];
+	static char large[SOCK_DATAGRAM_MAX];
 	struct sock_addr addr, to;
 	struct dgram *d = opened(&addr);
 	int fd = bound(&to);
@@ -95,7 +95,7 @@ static void sends_batches(void)
 
 static void counts_what_is_lost(void)
 {
-	static char large[DGRAM_MAX + 1];
+	static char large[SOCK_DATAGRAM_MAX + 1];
 	struct sock_addr addr;
 	struct dgram *d = opened(&addr);
 	struct sock_peer nobody = { .family = AF_UNIX }, v6 = { .family = AF_INET6, .ip = { [15] = 1 }, .port = 9 };
