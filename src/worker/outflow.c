@@ -178,6 +178,8 @@ static void give_up(struct task *t)
 	drop(p);
 	if (end && of->on_lost)
 		of->on_lost(of);
+	if (!of->closed && list_empty(&of->pending) && of->on_empty)
+		of->on_empty(of);
 }
 
 static int wait(struct outflow *of, lua_State *L, int idx, struct pending send, const char *what)

@@ -1,6 +1,7 @@
 /* The answer to a request: fields, then the head and what is there of the body in one frame. */
 #include "worker/runtime.h"
 
+#include "base/bits.h"
 #include "lua/bind.h"
 #include "proto/http_head.h"
 #include "worker/codes.h"
@@ -20,7 +21,8 @@ static struct http_head_builder builder;
  * part of a body always travels with a head. */
 static uint32_t fields_size_max(const struct request *r)
 {
-	return r->out.line->piece_max / 2 - (uint32_t)sizeof(struct http_head) - REASON_MAX - OWN_FIELDS_MAX;
+	return LS_MIN(r->out.line->piece_max / 2, (uint32_t)HTTP_HEAD_MAX) - (uint32_t)sizeof(struct http_head) -
+	       REASON_MAX - OWN_FIELDS_MAX;
 }
 
 int response_field(struct request *r, struct str name, struct str value, bool add)

@@ -78,4 +78,26 @@ matrix 'larger than the budget, to a slow client' => sub ($mode) {
 	is_deeply([ $server->wait_notes(3) ], [ 'true', 'true', 'true' ], 'all were told');
 };
 
+matrix 'a close waits for a send that is then given up' => sub ($mode) {
+	my $server = start_server(app => <<'LUA', settings => { socket_buffer_size => '64k', send_timeout => '300ms' });
+local luaserv = require "luaserv"
+local server = luaserv.server("127.0.0.1", $PORT)
+$NOTE
+server:on("receive", function(server, fd, reactor_id, path)
+	server:sendfile(fd, path)
+	luaserv.go(function() note(tostring(server:send(fd, "tail"))) end)
+	note(tostring(server:close(fd)))
+end)
+server:start()
+LUA
+	my $text = 'x' x 20_000_000;
+	my $path = file($server, 'large', $text);
+	my $client = $server->client;
+
+	$client->send($path);
+	is_deeply([ $server->wait_notes(2) ], [ 'true', 'nil' ], 'the close is taken, the send is not');
+	is(length $client->recv_all, length $text, 'the file arrives, and then the end');
+	ok($server->wait_status(sub ($s) { $s->{connections} == 0 }), 'no connection is left');
+};
+
 done_testing();
