@@ -1,6 +1,5 @@
 #include "api/api_conn.h"
 
-#include "base/clock.h"
 #include "lua/bind.h"
 #include "worker/codes.h"
 #include "worker/packet.h"
@@ -97,25 +96,16 @@ int api_conn_protect(lua_State *L)
 	return push_code(L, session_protect(worker_current(), id_of(L), protect));
 }
 
-static bool is_silent(const struct session *s, uint64_t now_us)
-{
-	uint64_t since = s->received_us ? s->received_us : s->connected_us;
-	uint64_t limit = s->port->heartbeat_idle_time;
-
-	return limit && now_us - LS_MIN(since, now_us) >= limit * 1000;
-}
-
 int api_conn_heartbeat(lua_State *L)
 {
 	struct worker *w = worker_current();
 	bool close = lua_toboolean(L, 2);
-	uint64_t now_us = clock_wall_us();
 	size_t cursor = 0;
 	int n = 0;
 
 	lua_newtable(L);
 	for (const struct session *s; (s = session_next(w, &cursor));) {
-		if (!is_silent(s, now_us))
+		if (!session_is_silent(s))
 			continue;
 		lua_pushnumber(L, (lua_Number)s->id);
 		lua_rawseti(L, -2, ++n);

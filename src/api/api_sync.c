@@ -50,7 +50,8 @@ static bool get_timeout(lua_State *L, int idx, const char *what, uint64_t *ms)
 	return seconds != 0;
 }
 
-static int wait_on(lua_State *L, struct meeting *m, struct list *side, const char *what, int timeout_idx)
+/* `value_idx`: what it waits with, in its wait_ref; 0: nothing. */
+static int wait_on(lua_State *L, struct meeting *m, struct list *side, const char *what, int timeout_idx, int value_idx)
 {
 	struct sched *s = sched_of(L);
 	struct task *t = s ? sched_current(s) : NULL;
@@ -58,8 +59,13 @@ static int wait_on(lua_State *L, struct meeting *m, struct list *side, const cha
 
 	if (!get_timeout(L, timeout_idx, what, &ms))
 		return bind_fail(L, ETIMEDOUT, "timeout");
-	if (t && sched_may_park(L))
+	if (t && sched_may_park(L)) {
+		if (value_idx) {
+			lua_pushvalue(L, value_idx);
+			t->wait_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+		}
 		list_append(side, &t->link);
+	}
 	return sched_park(L, what, leave, m, ms);
 }
 
@@ -160,13 +166,7 @@ static int channel_push(lua_State *L)
 		lua_pushvalue(L, 2);
 		put_value(L, m);
 	} else {
-		struct sched *s = sched_of(L);
-
-		if (s && sched_may_park(L)) {
-			lua_pushvalue(L, 2);
-			sched_current(s)->wait_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-		}
-		return wait_on(L, m, &m->givers, "channel:push", 3);
+		return wait_on(L, m, &m->givers, "channel:push", 3, 2);
 	}
 	lua_pushboolean(L, 1);
 	return 1;
@@ -191,7 +191,7 @@ static int channel_pop(lua_State *L)
 	}
 	if (m->closed)
 		return bind_fail(L, EPIPE, "the channel is closed");
-	return wait_on(L, m, &m->takers, "channel:pop", 2);
+	return wait_on(L, m, &m->takers, "channel:pop", 2, 0);
 }
 
 static void fail_all(struct list *side)
@@ -272,7 +272,7 @@ static int group_wait(lua_State *L)
 	struct meeting *m = bind_check(L, 1, &wait_group_kind);
 
 	if (m->count)
-		return wait_on(L, m, &m->takers, "wait_group:wait", 2);
+		return wait_on(L, m, &m->takers, "wait_group:wait", 2, 0);
 	lua_pushboolean(L, 1);
 	return 1;
 }
@@ -300,7 +300,7 @@ static int semaphore_acquire(lua_State *L)
 	struct meeting *m = bind_check(L, 1, &semaphore_kind);
 
 	if (m->count == 0)
-		return wait_on(L, m, &m->takers, "semaphore:acquire", 2);
+		return wait_on(L, m, &m->takers, "semaphore:acquire", 2, 0);
 	m->count--;
 	lua_pushboolean(L, 1);
 	return 1;

@@ -41,6 +41,28 @@ static int refuse_exit(lua_State *L)
 	                      "return from the handler, or stop the server");
 }
 
+/* ---- anchors ------------------------------------------------------------------------------------------------------- */
+
+static const char anchor_key[] = "luaserv.anchor";
+
+static int anchor(lua_State *L)
+{
+	lua_pushinteger(L, luaL_ref(L, LUA_REGISTRYINDEX));
+	return 1;
+}
+
+int state_anchor(lua_State *L, int idx)
+{
+	lua_pushvalue(L, idx);
+	lua_getfield(L, LUA_REGISTRYINDEX, anchor_key);
+	lua_insert(L, -2);
+
+	int ref = lua_pcall(L, 1, 1, 0) == 0 ? (int)lua_tointeger(L, -1) : -ENOMEM;
+
+	lua_pop(L, 1);
+	return ref;
+}
+
 /* ---- modules ------------------------------------------------------------------------------------------------------- */
 
 /* luaserv.core.state: what does not change while the process lives. */
@@ -99,6 +121,8 @@ static int open_all(lua_State *L)
 	lua_setfield(L, -2, "exit");
 	lua_pushcfunction(L, console_print);
 	lua_setglobal(L, "print");
+	lua_pushcfunction(L, anchor);
+	lua_setfield(L, LUA_REGISTRYINDEX, anchor_key);
 
 	/* Replaces coroutine.resume and wrap before anybody can keep the originals. */
 	lua_getglobal(L, "require");

@@ -56,6 +56,9 @@ const char *state_role_name(enum lua_role role);
 /* Calls the function with `nargs` arguments on the stack, with a traceback in err->text; results are left on the stack. */
 int state_call(lua_State *L, int nargs, int nresults, struct err *err);
 
+/* A registry reference to the value at `idx`, to be given back with luaL_unref().  -ENOMEM: where luaL_ref() would raise. */
+int state_anchor(lua_State *L, int idx);
+
 /* Replaces the error value on top of L by its text and a traceback of `from`, from `level` on.  May raise. */
 void state_explain(lua_State *L, lua_State *from, int level);
 /* luaL_error() with the position of the caller's code: the runtime's own Lua frames are passed over. */

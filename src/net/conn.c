@@ -63,6 +63,12 @@ static uint64_t phase_limit(const struct conn *c)
 	}
 }
 
+/* The server itself does not read what the peer may have sent. */
+static bool is_held(const struct conn *c)
+{
+	return c->app_paused || c->pc.paused || list_linked(&c->stalled);
+}
+
 /* After input or output: the phase may be another one.  A head's time counts from its first byte, a body's and an idle
  * raw connection's from its last. */
 static void follow_phase(struct conn *c, bool input)
@@ -91,6 +97,9 @@ static void on_timer(struct timer *t)
 		conn_drop(c);
 	} else if (c->write_blocked) {
 		conn_kill(c, CLOSE_BY_LIMIT, CLOSE_TIMEOUT_SEND);
+	} else if (c->pc.proto->stateful && is_held(c)) {
+		c->last_input = now; /* the silence is ours */
+		set_deadline(c, phase_limit(c));
 	} else {
 		c->pc.now_ms = now;
 		c->pc.proto->timeout(&c->pc);

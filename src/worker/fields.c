@@ -68,6 +68,19 @@ static uint32_t size_of(struct str name, struct str value)
 	return (uint32_t)(sizeof(struct http_field) + name.len + value.len);
 }
 
+static bool fits(const struct fields *f, struct str name, struct str value, bool add, uint32_t size_max)
+{
+	uint64_t size = size_of(name, value) + (uint64_t)f->size;
+	unsigned n = f->n + 1;
+
+	for (unsigned i = 0; i < f->n && !add; i++)
+		if (str_ieq(f->at[i].name, name)) {
+			size -= size_of(f->at[i].name, f->at[i].value);
+			n--;
+		}
+	return n <= RESPONSE_FIELDS_MAX && name.len <= size_max && value.len <= size_max && size <= size_max;
+}
+
 static void remove_name(struct fields *f, struct str name)
 {
 	unsigned kept = 0;
@@ -96,11 +109,10 @@ int fields_put(struct fields *f, struct arena *a, uint32_t size_max, struct str 
 {
 	if (!is_token(name) || !fields_is_value(value))
 		return -EINVAL;
+	if (!fits(f, name, value, add, size_max))
+		return -E2BIG;
 	if (!add && f->n > 0)
 		remove_name(f, name);
-	if (f->n == RESPONSE_FIELDS_MAX || name.len > size_max || value.len > size_max ||
-	    f->size + size_of(name, value) > size_max)
-		return -E2BIG;
 	if (f->n == f->cap)
 		grow(f, a);
 	f->at[f->n++] = (struct response_field){ keep(a, name), keep(a, value) };

@@ -44,9 +44,11 @@ int outflow_frame(struct outflow *of, const struct frame *f, struct str bytes, c
 	if (!link_lends(of->line, bytes.len))
 		return link_send(of->line, f, &bytes, 1);
 
-	lua_pushvalue(from->L, from->idx);
+	int anchor = state_anchor(from->L, from->idx);
 
-	int anchor = luaL_ref(from->L, LUA_REGISTRYINDEX);
+	if (anchor < 0)
+		return anchor;
+
 	int r = link_lend(of->line, f, bytes, (uint64_t)anchor);
 
 	if (r < 0)
@@ -222,7 +224,7 @@ int outflow_send(struct outflow *of, lua_State *L, int idx, bool end, bool may_w
 
 	bytes.p = lua_tolstring(L, idx, &bytes.len);
 	if (of->closed)
-		return bind_fail(L, CODE_CLOSED_BY_PEER, "%s", codes_text(CODE_CLOSED_BY_PEER));
+		return bind_fail(L, of->closed, "%s", codes_text(of->closed));
 
 	bool fits = list_empty(&of->pending) && bytes.len <= room(of) && (!of->line->full || bytes.len <= SMALL);
 
@@ -242,7 +244,7 @@ int outflow_send_file(struct outflow *of, lua_State *L, int idx, uint64_t length
 
 	send.rest.p = lua_tolstring(L, idx, &send.rest.len);
 	if (of->closed)
-		return bind_fail(L, CODE_CLOSED_BY_PEER, "%s", codes_text(CODE_CLOSED_BY_PEER));
+		return bind_fail(L, of->closed, "%s", codes_text(of->closed));
 
 	bool fits = list_empty(&of->pending) && room(of) > 0 && !of->line->full;
 
@@ -261,10 +263,10 @@ void outflow_ack(struct outflow *of, uint64_t total)
 	outflow_pump(of);
 }
 
-void outflow_close(struct outflow *of)
+void outflow_close(struct outflow *of, int code)
 {
-	of->closed = true;
+	of->closed = code;
 	list_del(&of->waiting);
 	for (struct list *it; (it = list_first(&of->pending));)
-		finish(LS_CONTAINER_OF(it, struct pending, link), CODE_CLOSED_BY_PEER);
+		finish(LS_CONTAINER_OF(it, struct pending, link), code);
 }

@@ -23,7 +23,7 @@ struct outflow {
 	uint64_t sent;
 	uint64_t acked;
 	uint64_t budget;
-	bool closed; /* nothing leaves any more */
+	int closed; /* nothing leaves any more: the code that sends get; 0: open */
 	/* Puts what it can of a piece on the link, `end` with the last byte of a final send.  How much that was, at least
 	 * one byte of those there are; negative errno. */
 	ssize_t (*emit)(struct outflow *of, struct str piece, bool end, const struct outflow_source *from);
@@ -51,5 +51,5 @@ int outflow_send_file(struct outflow *of, lua_State *L, int idx, uint64_t length
 void outflow_ack(struct outflow *of, uint64_t total);
 /* There is room in the link: goes on as far as budget and link allow. */
 void outflow_pump(struct outflow *of);
-/* The peer has gone: waiting sends get nil, "connection closed", code. */
-void outflow_close(struct outflow *of);
+/* Nothing leaves any more: sends, also those that wait, get nil, message, `code`. */
+void outflow_close(struct outflow *of, int code);

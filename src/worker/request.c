@@ -54,7 +54,7 @@ static void free_request(struct request *r)
 	struct worker *w = r->worker;
 	struct request_box *box = LS_CONTAINER_OF(r, struct request_box, r);
 
-	outflow_close(&r->out);
+	outflow_close(&r->out, CODE_CLOSED);
 	if (r->cache != LUA_NOREF)
 		luaL_unref(w->L, LUA_REGISTRYINDEX, r->cache);
 	/* A handler that works on long after its answer may have been followed by 2^11 requests: the place is another's. */
@@ -71,7 +71,7 @@ static void free_request(struct request *r)
 /* The reactor needs an end for every stream, also if the handler left it to another process that died. */
 static void end_if_over(struct request *r)
 {
-	if (!r->running && (r->finished || r->aborted) && list_empty(&r->out.pending))
+	if (!r->running && (r->ended || r->aborted) && list_empty(&r->out.pending))
 		free_request(r);
 }
 
@@ -110,7 +110,7 @@ static void on_done(struct task *t, int status)
 		if (!(r->aborted && t->cancelled))
 			handler_log_error(w, t, handler_error_text(t), request_line(r, line, sizeof line));
 		response_fail(r, 500);
-	} else if (!r->finished && !r->detached) {
+	} else if (!r->detached) {
 		response_complete(r);
 	}
 	r->running = false;
@@ -211,6 +211,7 @@ int request_on_head(struct worker *w, const struct frame *f, struct str payload)
 	r->streaming = r->port->http_request_body == REQUEST_BODY_STREAM && w->o.settings->enable_coroutine;
 	outflow_init(&r->out, worker_link(w, f->conn), r->port->socket_buffer_size, response_emit);
 	r->out.on_lost = response_lost;
+	r->out.on_empty = response_emptied;
 	map_put(&w->requests, key_of(r->conn, r->stream), r);
 	if (r->body_done || r->streaming)
 		worker_ready(w, &box->ready);
@@ -277,7 +278,9 @@ int request_on_body(struct worker *w, const struct frame *f, struct str payload)
 
 	if (code < 0) {
 		response_fail(r, code == -EMSGSIZE ? 413 : 503);
-		r->aborted = true;
+		if (!r->ended)
+			response_lost(&r->out); /* finished without reading all, and still on its way */
+		r->aborted = CODE_CLOSED_BY_SERVER;
 	}
 	r->body_done = f->flags & FRAME_END;
 	if (r->streaming && !r->body_done && r->body && buf_str(r->body).len > STREAM_HIGH)
@@ -294,8 +297,8 @@ void request_on_abort(struct worker *w, const struct frame *f)
 
 	if (!r)
 		return;
-	r->aborted = true;
-	outflow_close(&r->out);
+	r->aborted = CODE_CLOSED_BY_PEER;
+	outflow_close(&r->out, CODE_CLOSED_BY_PEER);
 	wake_reader(r);
 	worker_ready(w, &LS_CONTAINER_OF(r, struct request_box, r)->ready);
 }

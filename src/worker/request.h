@@ -39,9 +39,11 @@ struct request {
 	struct outflow out;
 	uint64_t length; /* of the whole body; UINT64_MAX: not known before its end */
 	bool head_sent;
-	bool finished; /* the app has given the whole answer */
+	bool finished; /* nothing may be added: its end has been sent, or waits behind other sends */
+	bool end_due;  /* and is sent once they have left */
+	bool ended;    /* its end, or what stands for it, has been sent */
 	bool detached; /* the handler's end does not finish it */
-	bool aborted;  /* ABORT came: the client has gone */
+	int aborted;   /* the client has gone or gets no more of it: the code that writes get; 0: neither */
 	bool started;  /* the handler has been called */
 	bool running;  /* and has not ended */
 
@@ -73,6 +75,8 @@ int request_read(struct request *r, lua_State *L, uint64_t max);
 
 /* outflow.emit: the head travels with the first piece. */
 ssize_t response_emit(struct outflow *of, struct str piece, bool end, const struct outflow_source *from);
+/* outflow.on_empty: the end of an answer whose handler ended before all of it had left. */
+void response_emptied(struct outflow *of);
 /* outflow.on_lost: without its end the client would wait for ever. */
 void response_lost(struct outflow *of);
 /* As fields_put(), or -EALREADY (head sent). */
@@ -87,7 +91,7 @@ int response_status(struct request *r, int status, struct str reason);
 int response_send(struct request *r, lua_State *L, int idx, bool end, const char *what);
 /* The whole body from a file.  0 or a code. */
 int response_file(struct request *r, const char *path, uint64_t offset, uint64_t length);
-/* The handler has ended without finishing. */
+/* The handler has ended, perhaps without finishing: what other coroutines have begun to write still leaves. */
 void response_complete(struct request *r);
-/* The handler raised: 500, or an abort if the head has left. */
+/* The handler raised: `status`, or an abort if the head has left.  An answer that was finished is not touched. */
 void response_fail(struct request *r, int status);

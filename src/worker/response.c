@@ -38,9 +38,9 @@ int response_trailer(struct request *r, struct str name, struct str value)
 		return -EPERM;
 
 	bool announced = r->head_sent || fields_has(&r->trailers, name);
-	int code = fields_put(&r->trailers, &r->arena, fields_size_max(r), name, value, false);
+	int code = announced ? 0 : response_field(r, LS_STR("Trailer"), name, true);
 
-	return code < 0 || announced ? code : response_field(r, LS_STR("Trailer"), name, true);
+	return code < 0 ? code : fields_put(&r->trailers, &r->arena, fields_size_max(r), name, value, false);
 }
 
 int response_status(struct request *r, int status, struct str reason)
@@ -107,13 +107,19 @@ static int send_trailers(struct request *r)
 	return link_send(r->out.line, &f, parts, 3);
 }
 
+static void answered(struct request *r)
+{
+	r->ended = true;
+	request_answered(r);
+}
+
 /* A frame with the last byte of the body has been sent. */
 static int body_sent(struct request *r)
 {
 	int code = trails(r) ? send_trailers(r) : 0;
 
 	if (code == 0)
-		request_answered(r);
+		answered(r);
 	return code;
 }
 
@@ -129,9 +135,12 @@ static ssize_t send_head(struct request *r, struct str body, bool end)
 		return code;
 	http_head_parts(&builder, parts);
 	f.arg = (uint32_t)(parts[0].len + parts[1].len + parts[2].len);
-	/* What is better lent follows in a frame of its own. */
-	parts[3] =
-		link_lends(r->out.line, body.len) && !has_no_body(r) ? str_take(body, 0) : str_take(body, room - f.arg);
+
+	/* What is better lent follows in a frame of its own.  With a request that is not wholly read the reactor needs both at
+	 * once, to say in the head that it will close. */
+	bool lend = r->body_done && link_lends(r->out.line, body.len) && !has_no_body(r);
+
+	parts[3] = str_take(body, lend ? 0 : room - f.arg);
 
 	bool last = end && (parts[3].len == body.len || has_no_body(r));
 
@@ -147,14 +156,15 @@ static ssize_t send_head(struct request *r, struct str body, bool end)
 	return last ? (ssize_t)body.len : (ssize_t)parts[3].len;
 }
 
-/* The answer cannot go on, for want of memory or because link_backlog_size is used up; the client must notice. */
-static void give_up(struct request *r)
+/* The answer cannot go on, for want of memory or because link_backlog_size is used up; the client must notice.  `code`: what later
+ * writes get. */
+static void give_up(struct request *r, int code)
 {
 	struct frame f = { .type = FRAME_RESPONSE_ABORT, .conn = r->conn, .stream = r->stream };
 
-	r->aborted = true;
+	r->aborted = code;
 	(void)link_send(r->out.line, &f, NULL, 0); /* a notice: refused only where nothing is taken any more */
-	request_answered(r);
+	answered(r);
 }
 
 void response_lost(struct outflow *of)
@@ -163,8 +173,8 @@ void response_lost(struct outflow *of)
 
 	if (r->aborted)
 		return;
-	outflow_close(of);
-	give_up(r);
+	outflow_close(of, CODE_OUTPUT_OVERFLOW);
+	give_up(r, CODE_OUTPUT_OVERFLOW);
 }
 
 /* As response_emit(), but a failure leaves the answer open. */
@@ -201,7 +211,7 @@ ssize_t response_emit(struct outflow *of, struct str piece, bool end, const stru
 	ssize_t n = r->aborted ? -ECONNABORTED : emit(of, piece, end, from);
 
 	if (n < 0 && !r->aborted)
-		give_up(r);
+		give_up(r, n == -ENOMEM ? CODE_NO_MEMORY : CODE_OUTPUT_OVERFLOW);
 	return n;
 }
 
@@ -212,11 +222,10 @@ static int fail(lua_State *L, int code)
 
 int response_send(struct request *r, lua_State *L, int idx, bool end, const char *what)
 {
-	if (r->finished && !r->aborted)
-		return fail(L, CODE_WRONG_OPERATION);
-	r->finished |= end;
 	if (r->aborted)
-		return fail(L, CODE_CLOSED_BY_PEER);
+		return fail(L, r->aborted);
+	if (r->finished)
+		return fail(L, CODE_WRONG_OPERATION);
 	if (!idx) {
 		lua_pushliteral(L, "");
 		idx = lua_gettop(L);
@@ -234,6 +243,8 @@ int response_send(struct request *r, lua_State *L, int idx, bool end, const char
 
 	int n = outflow_send(&r->out, L, idx, end, r->worker->o.settings->send_yield, what);
 
+	/* Not before: what raised, for want of Lua memory, has sent nothing. */
+	r->finished |= end;
 	if (end && n > 1)
 		response_lost(&r->out); /* nil, message, code: there will be no end */
 	return n;
@@ -260,16 +271,19 @@ int response_file(struct request *r, const char *path, uint64_t offset, uint64_t
 	if (!trails(r))
 		r->length = file.length;
 	f.flags = trails(r) ? 0 : FRAME_END;
-	if (send_head(r, (struct str){ "", 0 }, empty) < 0)
+	if (send_head(r, (struct str){ "", 0 }, empty) < 0) {
+		r->length = UINT64_MAX;
 		return CODE_TOO_LARGE;
+	}
 	r->finished = true;
 	if (empty || (link_send(r->out.line, &f, parts, 2) == 0 && body_sent(r) == 0))
 		return 0;
-	give_up(r);
+	give_up(r, CODE_OUTPUT_OVERFLOW);
 	return CODE_OUTPUT_OVERFLOW;
 }
 
-static void end_without_lua(struct request *r)
+/* The end of a body of which a part has left. */
+static int send_end(struct request *r)
 {
 	struct frame f = {
 		.type = FRAME_RESPONSE_BODY,
@@ -277,43 +291,66 @@ static void end_without_lua(struct request *r)
 		.conn = r->conn,
 		.stream = r->stream,
 	};
+	int code = trails(r) ? 0 : link_send(r->out.line, &f, NULL, 0);
 
-	if ((trails(r) ? send_trailers(r) : link_send(r->out.line, &f, NULL, 0)) < 0)
-		give_up(r);
+	return code < 0 ? code : body_sent(r);
+}
+
+static void end_without_lua(struct request *r)
+{
+	if (r->head_sent) {
+		if (send_end(r) < 0)
+			give_up(r, CODE_OUTPUT_OVERFLOW);
+		return;
+	}
+	if (!trails(r))
+		r->length = 0;
+	if (send_head(r, (struct str){ "", 0 }, true) < 0) {
+		r->finished = false;
+		response_fail(r, 500);
+	}
 }
 
 void response_complete(struct request *r)
 {
-	r->finished = true;
-	if (r->aborted)
+	if (r->finished || r->aborted)
 		return;
-	if (!r->head_sent && !trails(r))
-		r->length = 0;
-	if (r->head_sent)
+	r->finished = true;
+	if (list_empty(&r->out.pending))
 		end_without_lua(r);
-	else if (send_head(r, (struct str){ "", 0 }, true) < 0)
-		response_fail(r, 500);
+	else
+		r->end_due = true;
 }
 
-void response_fail(struct request *r, int status)
+void response_emptied(struct outflow *of)
+{
+	struct request *r = LS_CONTAINER_OF(of, struct request, out);
+
+	if (r->end_due && !r->aborted)
+		end_without_lua(r);
+	r->end_due = false;
+}
+
+static int send_failure(struct request *r, int status)
 {
 	static const char *const bodies[] = { "500 Internal Server Error\n", "503 Service Unavailable\n",
 		                              "413 Content Too Large\n" };
 	const char *body = bodies[status == 503 ? 1 : status == 413 ? 2 : 0];
-	bool was_finished = r->finished && r->head_sent;
 
-	r->finished = true;
-	if (r->aborted || (was_finished && list_empty(&r->out.pending)))
+	r->head = r->trailers = (struct fields){ 0 };
+	r->status = (uint16_t)status;
+	r->reason.len = 0;
+	(void)response_field(r, LS_STR("content-type"), LS_STR("text/plain"), false);
+	r->length = strlen(body);
+	return send_head(r, str_from(body), true) < 0 ? -1 : 0;
+}
+
+void response_fail(struct request *r, int status)
+{
+	if (r->finished || r->aborted)
 		return;
-	if (!r->head_sent) {
-		r->head = r->trailers = (struct fields){ 0 };
-		r->status = (uint16_t)status;
-		r->reason.len = 0;
-		(void)response_field(r, LS_STR("content-type"), LS_STR("text/plain"), false);
-		r->length = strlen(body);
-		if (send_head(r, str_from(body), true) >= 0)
-			return;
-	}
-	outflow_close(&r->out);
-	give_up(r);
+	r->finished = true;
+	outflow_close(&r->out, CODE_CLOSED_BY_SERVER); /* writes of other coroutines that have not left */
+	if (r->head_sent || send_failure(r, status) < 0)
+		give_up(r, CODE_CLOSED_BY_SERVER);
 }

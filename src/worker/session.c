@@ -65,7 +65,7 @@ static void free_session(struct session *s)
 {
 	for (struct list *it; (it = list_first(&s->events));)
 		drop_event(s, LS_CONTAINER_OF(it, struct session_event, link));
-	outflow_close(&s->out);
+	outflow_close(&s->out, CODE_CLOSED);
 	list_del(&ready_of(s)->link);
 	map_del(&s->worker->sessions, s->id);
 	board_set(&s->worker->o.board->sessions, s->worker->sessions.count);
@@ -161,6 +161,8 @@ static void follow_reading(struct session *s)
 	if (pause == s->paused)
 		return;
 	s->paused = pause;
+	if (!pause)
+		s->heard_ms = loop_now(s->worker->o.loop); /* the silence was ours */
 	control(s, pause ? FRAME_PAUSE : FRAME_RESUME, 0);
 }
 
@@ -274,6 +276,7 @@ void session_on_open(struct worker *w, const struct frame *f, struct str payload
 	s->peer = open.peer;
 	s->reactor = open.reactor;
 	s->connected_us = clock_wall_us();
+	s->heard_ms = loop_now(w->o.loop);
 	s->out.sent = f->value;
 	s->out.acked = f->value;
 	if (!(f->flags & FRAME_ADOPTED) && app_handler(w->app, f->arg, EVENT_connect) != LUA_NOREF)
@@ -313,6 +316,7 @@ int session_on_data(struct worker *w, const struct frame *f, struct str payload)
 		return 0;
 	}
 	s->received_us = clock_wall_us();
+	s->heard_ms = loop_now(w->o.loop);
 	follow_reading(s);
 	return 0;
 }
@@ -328,7 +332,7 @@ int session_on_closed(struct worker *w, const struct frame *f, struct str payloa
 	if (!s || s->closed)
 		return 0;
 	s->closed = true;
-	outflow_close(&s->out);
+	outflow_close(&s->out, f->arg >> 16 == CLOSE_BY_PEER ? CODE_CLOSED_BY_PEER : CODE_CLOSED_BY_SERVER);
 	worker_ready(w, ready_of(s));
 	if (add_event(s, EVENT_close, (struct str){ 0 }, &e) == 0) {
 		e->how = f->arg;
@@ -457,13 +461,23 @@ int session_send_file(struct worker *w, lua_State *L, conn_id id, const char *pa
 int session_protect(struct worker *w, conn_id id, bool protect)
 {
 	struct frame f = { .type = FRAME_PROTECT, .conn = id, .arg = protect };
-	const struct session *s = session_find(w, id);
+	struct session *s = session_find(w, id);
 
 	if (!s)
 		return CODE_NO_CONNECTION;
 	if (s->closed)
 		return CODE_CLOSED;
-	return link_send(s->out.line, &f, NULL, 0) < 0 ? CODE_OUTPUT_OVERFLOW : 0;
+	if (link_send(s->out.line, &f, NULL, 0) < 0)
+		return CODE_OUTPUT_OVERFLOW;
+	s->spared = protect;
+	return 0;
+}
+
+bool session_is_silent(const struct session *s)
+{
+	uint64_t limit = s->port->heartbeat_idle_time;
+
+	return limit && !s->spared && !s->paused && loop_now(s->worker->o.loop) - s->heard_ms >= limit;
 }
 
 struct session *session_next(struct worker *w, size_t *cursor)

@@ -14,6 +14,7 @@ struct session {
 	uint32_t reactor;
 	uint64_t connected_us; /* wall clock */
 	uint64_t received_us;  /* of the last message */
+	uint64_t heard_ms;     /* the same, or of the connection, in loop time */
 	struct outflow out;
 	struct list events; /* struct session_event: not yet handled, in order */
 	uint64_t queued;    /* bytes in `events` */
@@ -22,6 +23,7 @@ struct session {
 	bool choked;        /* over max_queued_bytes, and not yet down to the half of it */
 	bool paused;        /* one of these: the reactor was asked to stop reading */
 	bool shut;          /* the peer sends no more: close when its messages have been handled */
+	bool spared;        /* protect() was called */
 	bool closing;       /* close() was called here */
 	bool closed;        /* CLOSED came */
 };
@@ -40,6 +42,8 @@ int session_send(struct worker *w, lua_State *L, conn_id id, int idx, bool wait)
 /* Sends `length` bytes of a file from `offset` on, behind what was sent before; length 0: up to its end.  Results as
  * outflow_send(). */
 int session_send_file(struct worker *w, lua_State *L, conn_id id, const char *path, uint64_t offset, uint64_t length);
+/* It has sent nothing for heartbeat_idle_time, though it was read and is not protected. */
+bool session_is_silent(const struct session *s);
 /* Exempts it from heartbeat_idle_time, or no longer.  0 or a code. */
 int session_protect(struct worker *w, conn_id id, bool protect);
 /* The next open session; NULL: none. `*cursor` starts at 0, and sessions may be closed meanwhile. */

@@ -68,6 +68,46 @@ LUA
 	is($count, 512 * 16_384 + 3, 'every byte came');
 };
 
+matrix 'what another coroutine writes leaves whole although the handler has ended' => sub ($mode) {
+	my $server = start_server(app => <<'LUA', settings => { socket_buffer_size => '64k' });
+local luaserv = require "luaserv"
+local server = luaserv.http("127.0.0.1", $PORT)
+$NOTE
+server:on("request", function(req, res)
+	res:header("Trailer", "X-None")
+	luaserv.go(function()
+		note("written", tostring(res:write(("x"):rep(8000000))))
+		note("late", tostring(pcall(res.write, res, "more")))
+	end)
+	if req.path == "/raise" then error("on purpose") end
+end)
+server:start()
+LUA
+	my $client = $server->client(rcvbuf => 16_384, timeout => 20);
+	my ($body, $size) = ('', 1);
+
+	$client->send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+	$client->recv_until("\r\n\r\n");
+	while ($size) {
+		$size = hex(($client->recv_until("\r\n") =~ /\A([0-9a-f]+)\r\n\z/i)[0]);
+		$body .= $client->recv($size);
+		$client->recv(2);
+	}
+	is(length $body, 8_000_000, 'every byte came, then the end');
+	is_deeply([ $server->wait_notes(2) ], [ 'written true', 'late false' ], 'and nothing may follow');
+	$client->close;
+	ok($server->wait_idle, 'nothing is left');
+
+	my $other = $server->client(rcvbuf => 16_384, timeout => 20);
+
+	$other->send("GET /raise HTTP/1.1\r\nHost: a\r\n\r\n");
+	unlike($other->recv_all, qr/0\r\n\r\n\z/, 'a handler that raised cuts it off');
+	is_deeply([ ($server->wait_notes(4))[2] ], ['written nil'], 'and the writer is told');
+	like($server->log, qr/on purpose/, "which is logged");
+	$server->forget_log;
+	ok($server->wait_idle, 'nothing is left');
+};
+
 matrix 'a client that has gone ends the write with an error value' => sub ($mode) {
 	my $server = start_server(app => <<'LUA');
 local luaserv = require "luaserv"

@@ -101,6 +101,26 @@ GET /
 --- response_body
 3 nil
 
+=== a sender that may not wait leaves nothing behind
+--- app
+local luaserv = require "luaserv"
+local server = luaserv.http("127.0.0.1", $PORT)
+server:on("request", function(req, res)
+	local box, registry = luaserv.channel(1), debug.getregistry()
+	box:push("full")
+	local before, refused = #registry, 0
+	for i = 1, 200 do
+		if not box:push({}, 0) then refused = refused + 1 end
+		pcall(box.push, box, {}, 1e300)
+	end
+	res:finish(refused .. " " .. #registry - before .. "\n")
+end)
+server:start()
+--- request
+GET /
+--- response_body
+200 0
+
 === requests talk to each other through one
 --- app
 local luaserv = require "luaserv"

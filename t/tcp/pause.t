@@ -59,6 +59,24 @@ matrix 'a paused connection can be sent to and closed' => sub ($mode) {
 	is_deeply([ ($server->wait_notes(2))[1] ], ['close'], 'a reset ends it all the same');
 };
 
+matrix 'a pause is no silence of the client' => sub ($mode) {
+	my $server = start_server(app => $app, settings => { heartbeat_idle_time => '200ms' });
+	my $client = $server->client;
+	my $silent = $server->client;
+
+	$client->send("pause\n");
+	$server->wait_notes(1);
+	$client->send("held\n");
+	is($silent->recv_all, '', 'a silent one is closed');
+	is_deeply([ ($server->wait_notes(2))[1] ], ['close'], 'and told');
+	my $third = $server->client;
+	is($third->recv_all, '', 'another time later, too');
+	$server->wait_notes(3);
+	my $other = $server->client;
+	$other->send("resume\n");
+	is_deeply([ sort +($server->wait_notes(5))[ 3, 4 ] ], [ 'got held', 'resume true' ], 'the paused one is there');
+};
+
 matrix 'get_client_info' => sub ($mode) {
 	my $server = start_server(app => $app);
 	my $client = $server->client;

@@ -61,6 +61,9 @@ static void keeps_its_limits(void)
 	ok(fields_put(&f, &a, 3 * one, LS_STR("d"), LS_STR("4"), true) == -E2BIG && f.n == 3, "and not over it");
 	ok(fields_put(&f, &a, 3 * one, LS_STR("b"), LS_STR("5"), false) == 0 && f.n == 3 && f.size == 3 * one,
 	   "what is replaced counts no more");
+	ok(fields_put(&f, &a, 3 * one, LS_STR("b"), LS_STR("55"), false) == -E2BIG && f.n == 3 &&
+	           fields_has(&f, LS_STR("b")),
+	   "what is refused leaves what it would have replaced");
 	for (unsigned i = f.n; i <= RESPONSE_FIELDS_MAX && code == 0; i++)
 		code = put(&f, &a, "x", "y", true);
 	ok(code == -E2BIG && f.n == RESPONSE_FIELDS_MAX, "the number has a limit too");

@@ -100,6 +100,30 @@ static void caps_memory(void)
 	state_close(L);
 }
 
+static void anchors(void)
+{
+	lua_State *L = open_state(0);
+	struct state *st = state_of(L);
+	uint64_t before;
+	int n = 0;
+
+	lua_pushliteral(L, "kept");
+
+	int ref = state_anchor(L, -1);
+
+	lua_rawgeti(L, LUA_REGISTRYINDEX, ref);
+	ok(ref > 0 && lua_gettop(L) == 2 && lua_rawequal(L, 1, 2), "an anchor refers to the value");
+	st->limit = st->bytes;
+	before = state_enter(st);
+	while (n < 100000 && state_anchor(L, 1) > 0)
+		n++;
+	ok(n < 100000 && state_anchor(L, 1) == -ENOMEM && lua_gettop(L) == 2,
+	   "without memory there is none, and nothing is raised");
+	state_leave(st, before);
+	ok(state_anchor(L, 1) > 0, "with memory again there is one");
+	state_close(L);
+}
+
 static void explains(void)
 {
 	lua_State *L = open_state(0);
@@ -158,6 +182,7 @@ int main(void)
 	has_libraries();
 	counts_memory();
 	caps_memory();
+	anchors();
 	explains();
 	positions();
 	prints_in_one_write();
