@@ -89,6 +89,23 @@ int api_conn_resume(lua_State *L)
 	return push_code(L, session_pause(worker_current(), id_of(L), false));
 }
 
+int api_conn_bind(lua_State *L)
+{
+	char uid[SESSION_UID_MAX];
+	int type = lua_type(L, 3); /* before the number becomes a string */
+	struct str text = { 0 };
+
+	text.p = type == LUA_TNUMBER || type == LUA_TSTRING ? lua_tolstring(L, 3, &text.len) : NULL;
+	if (!text.p || text.len == 0 || text.len >= sizeof uid || memchr(text.p, '\0', text.len))
+		return state_error(
+			L,
+			"bad argument #2 to 'server:bind' (a number, or a string of 1 to %d bytes without a NUL, expected)",
+			SESSION_UID_MAX - 1);
+	uid[0] = type == LUA_TNUMBER ? 'n' : 's';
+	memcpy(uid + 1, text.p, text.len);
+	return push_code(L, session_bind(worker_current(), id_of(L), str_make(uid, text.len + 1)));
+}
+
 int api_conn_protect(lua_State *L)
 {
 	bool protect = lua_isnoneornil(L, 3) || lua_toboolean(L, 3);
@@ -121,6 +138,18 @@ static void set_number(lua_State *L, const char *name, double value)
 	lua_setfield(L, -2, name);
 }
 
+/* As bind() was given it. */
+static void push_uid(lua_State *L, const struct session *s)
+{
+	if (!s->uid)
+		return;
+	if (s->uid[0] == 'n')
+		lua_pushnumber(L, strtod(s->uid + 1, NULL));
+	else
+		lua_pushstring(L, s->uid + 1);
+	lua_setfield(L, -2, "uid");
+}
+
 /* Swoole's names; times are seconds since 1970, with fractions. */
 int api_conn_info(lua_State *L)
 {
@@ -141,5 +170,6 @@ int api_conn_info(lua_State *L)
 	set_number(L, "send_queued_bytes", (double)(s->out.sent - s->out.acked));
 	lua_pushboolean(L, s->closing || s->closed);
 	lua_setfield(L, -2, "closing");
+	push_uid(L, s);
 	return 1;
 }

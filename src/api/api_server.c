@@ -251,6 +251,9 @@ static const struct bind_row server_methods[] = {
 	{ "pause", api_conn_pause, "i", LUA_ROLE_WORKER,
 	  "pause(fd) -> true | nil, message, code: the connection is not read until resume(fd)." },
 	{ "resume", api_conn_resume, "i", LUA_ROLE_WORKER, "resume(fd) -> true | nil, message, code" },
+	{ "bind", api_conn_bind, "ia", LUA_ROLE_WORKER,
+	  "bind(fd, uid) -> true | nil, message, code: names the connection with a number or string; with dispatch_mode uid all "
+	  "connections of one uid are served by one worker." },
 	{ "protect", api_conn_protect, "ib?", LUA_ROLE_WORKER,
 	  "protect(fd, on = true) -> true | nil, message, code: heartbeat_idle_time does not end it." },
 	{ "heartbeat", api_conn_heartbeat, "b?", LUA_ROLE_WORKER,

@@ -1,5 +1,6 @@
 /* The rules across settings.  Each is a function that names everything that contradicts. */
 #include "base/bits.h"
+#include "conf/key.h"
 #include "conf/settings.h"
 
 #include <errno.h>
@@ -136,17 +137,40 @@ static int check_dispatch_events(const struct settings *s, const struct port *p,
 	char name[SETTINGS_PORT_TEXT_MAX], mode[16];
 	enum settings_event event = has_event(p, EVENT_connect) ? EVENT_connect : EVENT_close;
 
-	if (s->mode != MODE_PROCESS || s->dispatch_mode == DISPATCH_FIXED)
-		return 0;
-	if (!has_event(p, event))
+	if (s->mode != MODE_PROCESS || settings_keeps_connections(s) || !has_event(p, event))
 		return 0;
 	return err_set(
 		err, -EINVAL,
 		"%s has a \"%s\" handler, but with dispatch_mode %s the events of one connection go to several workers,"
-		" so there is no \"%s\" event; use dispatch_mode fixed or take the handler out",
+		" so there is no \"%s\" event; use dispatch_mode fixed, ip, uid or least, or take the handler out",
 		settings_port_text(p, name), settings_event_name((int)event),
 		value_print(&settings_rows[SETTING_dispatch_mode], &s->dispatch_mode, mode, sizeof mode),
 		settings_event_name((int)event));
+}
+
+static int check_dispatch_key(const struct settings *s, const struct port *p, struct err *err)
+{
+	char name[SETTINGS_PORT_TEXT_MAX];
+	struct key key;
+	bool http = !settings_port_is_udp(p) && p->protocol == PROTOCOL_HTTP;
+
+	settings_port_text(p, name);
+	if (p->dispatch_key[0] == '\0')
+		return s->dispatch_mode != DISPATCH_KEY || s->mode != MODE_PROCESS
+		               ? 0
+		               : err_set(err, -EINVAL, "%s: dispatch_mode is key, but dispatch_key is empty; say %s",
+		                         name,
+		                         http ? "header:NAME, cookie:NAME or path:SEGMENTS" : "bytes:OFFSET:LENGTH");
+	if (key_parse(str_from(p->dispatch_key), &key) < 0)
+		return err_set(err, -EINVAL,
+		               "%s: dispatch_key \"%s\" is not of the form header:NAME, cookie:NAME, path:SEGMENTS or"
+		               " bytes:OFFSET:LENGTH",
+		               name, p->dispatch_key);
+	if (http == (key.kind != KEY_BYTES))
+		return 0;
+	return err_set(err, -EINVAL, "%s speaks %s, so its dispatch_key cannot be \"%s\"; say %s", name,
+	               settings_port_protocol(p), p->dispatch_key,
+	               http ? "header:NAME, cookie:NAME or path:SEGMENTS" : "bytes:OFFSET:LENGTH");
 }
 
 static int check_eof(const struct settings *s, const struct port *p, struct err *err)
@@ -220,7 +244,7 @@ static int (*const server_rules[])(const struct settings *s, struct err *err) = 
 };
 
 static int (*const port_rules[])(const struct settings *s, const struct port *p, struct err *err) = {
-	check_address, check_protocol, check_handler,           check_dispatch_events,
+	check_address, check_protocol, check_handler,           check_dispatch_events, check_dispatch_key,
 	check_eof,     check_length,   check_message_fits_link, check_http_head,
 };
 

@@ -24,13 +24,13 @@ static const struct settings_names settings_modes[] = {
 };
 
 static const struct settings_names settings_dispatch[] = {
-	{ "round", DISPATCH_ROUND },
-	{ "1", DISPATCH_ROUND },
-	{ "fixed", DISPATCH_FIXED },
-	{ "2", DISPATCH_FIXED },
-	{ "idle", DISPATCH_IDLE },
-	{ "3", DISPATCH_IDLE },
-	{ NULL, 0 },
+	{ "auto", DISPATCH_AUTO }, { "round", DISPATCH_ROUND },
+	{ "1", DISPATCH_ROUND },   { "fixed", DISPATCH_FIXED },
+	{ "2", DISPATCH_FIXED },   { "idle", DISPATCH_IDLE },
+	{ "3", DISPATCH_IDLE },    { "ip", DISPATCH_IP },
+	{ "4", DISPATCH_IP },      { "uid", DISPATCH_UID },
+	{ "5", DISPATCH_UID },     { "least", DISPATCH_LEAST },
+	{ "key", DISPATCH_KEY },   { NULL, 0 },
 };
 
 static const struct settings_names settings_log_levels[] = {
@@ -189,6 +189,12 @@ struct port *settings_add_port(struct settings *s, const char *host, uint16_t nu
 			value_copy(row, port_field(p, row), port_field(&s->template, row));
 	}
 	return p;
+}
+
+bool settings_keeps_connections(const struct settings *s)
+{
+	return s->dispatch_mode != DISPATCH_ROUND && s->dispatch_mode != DISPATCH_IDLE &&
+	       s->dispatch_mode != DISPATCH_KEY;
 }
 
 uint16_t settings_port_number(const struct port *port)

@@ -29,7 +29,17 @@
 #define SETTINGS_TYPE_ENUM(names) int
 
 enum settings_mode { MODE_PROCESS, MODE_BASE, MODE_SINGLE };
-enum settings_dispatch { DISPATCH_ROUND = 1, DISPATCH_FIXED = 2, DISPATCH_IDLE = 3 };
+/* Up to 5 these are Swoole's numbers. */
+enum settings_dispatch {
+	DISPATCH_AUTO,
+	DISPATCH_ROUND,
+	DISPATCH_FIXED,
+	DISPATCH_IDLE,
+	DISPATCH_IP,
+	DISPATCH_UID,
+	DISPATCH_LEAST,
+	DISPATCH_KEY,
+};
 enum settings_protocol { PROTOCOL_TCP, PROTOCOL_EOF, PROTOCOL_LENGTH, PROTOCOL_HTTP };
 enum settings_access_format { ACCESS_COMBINED, ACCESS_JSON };
 enum settings_worker_error { WORKER_ERROR_KEEP, WORKER_ERROR_CLOSE };
@@ -138,6 +148,8 @@ static inline bool settings_port_is_udp(const struct port *p)
 {
 	return p->type == PORT_UDP || p->type == PORT_UDP6;
 }
+/* Whether dispatch_mode keeps the events of one connection in one worker, so that it has connect and close. */
+bool settings_keeps_connections(const struct settings *s);
 /* Where it listens; port 0 is what the kernel chose, once it has. */
 uint16_t settings_port_number(const struct port *p);
 

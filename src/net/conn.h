@@ -43,6 +43,7 @@ struct conn {
 	struct list dirty;
 	struct list stalled; /* on the owner's list while may_read() says no, or on its `lingering` */
 	void *worker;        /* the owner's: whom the worker side of a stateful connection is with */
+	char *uid;           /* the owner's: what the app bound it to; NULL: nothing */
 	uint64_t bytes_in;
 	uint64_t bytes_out;
 	uint64_t taken; /* bytes the worker gave us for stream 0, for ACK */
@@ -50,6 +51,7 @@ struct conn {
 	uint64_t last_input; /* loop time */
 	uint64_t deadline;   /* monotonic; 0: none.  The timer may stand earlier and is then set again. */
 	uint32_t opened;     /* the owner's: how often OPEN has been sent */
+	uint16_t home;       /* the owner's: worker slot */
 	uint8_t state;       /* enum conn_state */
 	uint8_t timed_phase; /* phase the deadline belongs to */
 	bool peer_done;      /* end of file was read */

@@ -35,6 +35,7 @@ struct uplink {
 	struct uplink_gen *current; /* NULL: no process now */
 	struct list stalled;        /* struct conn.stalled: wait for room or for a process */
 	struct list orphans;        /* struct orphan: frames the last process never took */
+	unsigned homes;             /* connections whose home it is */
 	bool failed;                /* there will be no process soon */
 };
 
@@ -93,8 +94,24 @@ void calls_stop(struct reactor *r);
 
 enum dispatch_answer { DISPATCH_HERE, DISPATCH_WAIT, DISPATCH_FAILED };
 
-/* The slot for the next message or request of `c`.  WAIT: `*slot` is whom to wait for, or -1: anybody. */
-enum dispatch_answer dispatch_choose(struct reactor *r, const struct conn *c, int *slot);
+/* The slot for the next message or request of `c`, which is `parts`; n 0: it has not come yet.  WAIT: `*slot` is whom to wait for, or
+ * -1: anybody. */
+enum dispatch_answer dispatch_choose(struct reactor *r, const struct conn *c, const struct str *parts, int n,
+                                     int *slot);
+/* True: the events of a connection go to one worker. */
+bool dispatch_keeps(const struct reactor *r);
+/* A connection gets its home, and gives it up. */
+void dispatch_settle(struct reactor *r, struct conn *c);
+void dispatch_leave(struct reactor *r, struct conn *c);
+/* The app has named it; true: that gave it another home. */
+bool dispatch_bind(struct reactor *r, struct conn *c, uint64_t hash);
+/* The slot for a datagram; -1: whoever has its turn. */
+int dispatch_packet(struct reactor *r, const struct port *port, const struct sock_peer *from, struct str bytes);
+
+/* ---- keyed.c ---------------------------------------------------------------------------------------------------------- */
+
+/* The hash of what the port's dispatch_key finds in a message; false: it is not there. */
+bool keyed_hash(const struct port *port, const struct str *parts, int n, uint64_t *hash);
 
 /* ---- uplink.c: to the workers ----------------------------------------------------------------------------------------- */
 
@@ -113,6 +130,8 @@ int uplink_send(struct conn *c, struct uplink_gen *gen, const struct frame *f, c
 /* True: workers are told of this connection, by OPEN and CLOSED. */
 bool uplink_is_told(const struct conn *c);
 void uplink_send_open(struct conn *c, struct uplink_gen *gen);
+/* BIND: the app's name of the connection. */
+void uplink_bind(struct conn *c, struct str uid);
 
 /* ---- uplink_gen.c: worker processes come and go --------------------------------------------------------------------------- */
 

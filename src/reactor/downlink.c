@@ -259,6 +259,11 @@ int downlink_on_frame(void *ctx, const struct frame *f, struct str payload)
 	case FRAME_PROTECT:
 		conn_spare(c, f->arg != 0);
 		return 0;
+	case FRAME_BIND:
+		if (memchr(payload.p, '\0', payload.len))
+			return -EBADMSG;
+		uplink_bind(c, payload);
+		return 0;
 	case FRAME_CLOSE:
 		return on_close(c, f);
 	default:

@@ -3,23 +3,13 @@
 
 #include <errno.h>
 
-/* One client's datagrams go to the same worker, as its connections would (dispatch_mode fixed). */
-static unsigned hash_of(const struct sock_peer *peer)
+static struct uplink_gen *choose(struct reactor *r, const struct port *port, const struct sock_peer *from,
+                                 struct str bytes)
 {
-	uint64_t h = 14695981039346656037ULL; /* FNV-1a */
+	int slot = dispatch_packet(r, port, from, bytes);
+	unsigned first = slot >= 0 ? (unsigned)slot : r->turn++ % r->o.slots;
 
-	for (size_t i = 0; i < sizeof peer->ip; i++)
-		h = (h ^ peer->ip[i]) * 1099511628211ULL;
-	h = (h ^ peer->port) * 1099511628211ULL;
-	return (unsigned)(h >> 32);
-}
-
-static struct uplink_gen *choose(struct reactor *r, const struct sock_peer *from)
-{
-	bool fixed = r->settings->dispatch_mode == DISPATCH_FIXED;
-	unsigned first = (fixed ? hash_of(from) : r->turn++) % r->o.slots;
-
-	for (unsigned i = 0; i < (fixed ? 1 : r->o.slots); i++) {
+	for (unsigned i = 0; i < (slot >= 0 ? 1 : r->o.slots); i++) {
 		struct uplink_gen *gen = r->uplinks[(first + i) % r->o.slots].current;
 
 		if (gen && !gen->line->full)
@@ -31,7 +21,7 @@ static struct uplink_gen *choose(struct reactor *r, const struct sock_peer *from
 static void on_packet(void *ctx, const struct port *port, const struct sock_peer *from, struct str bytes)
 {
 	struct reactor *r = ctx;
-	struct uplink_gen *gen = choose(r, from);
+	struct uplink_gen *gen = choose(r, port, from, bytes);
 	struct frame f = { .type = FRAME_PACKET, .arg = port->index, .value = r->o.id };
 	struct str parts[2] = { str_make(from, sizeof *from), bytes };
 	uint64_t swallowed;

@@ -46,6 +46,7 @@ static void on_conn_end(struct conn *c, enum close_by by)
 	struct reactor *r = reactor_of(c);
 
 	uplink_end(c, by);
+	dispatch_leave(r, c);
 	slots_del(&r->conns, c->pc.id);
 	board_add(&r->o.board->connections[c->pc.port->index], UINT64_MAX); /* one less */
 	board_add(&r->o.board->closed, 1);
@@ -56,6 +57,7 @@ static void on_conn_free(struct conn *c)
 {
 	struct reactor *r = reactor_of(c);
 
+	free(c->uid);
 	pool_put(&r->conn_pool, c);
 }
 
@@ -86,6 +88,7 @@ void reactor_accept(struct reactor *r, int fd, const struct port *port, const st
 	}
 	board_add(&r->o.board->accepted, 1);
 	board_add(&r->o.board->connections[port->index], 1);
+	dispatch_settle(r, c);
 	uplink_open(c);
 	if (r->draining)
 		drain_conn(r, c);

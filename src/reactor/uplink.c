@@ -1,7 +1,10 @@
 /* What a reactor sends to its workers: connections, requests, messages and their ends. */
 #include "reactor/core.h"
 
+#include "base/codec.h"
+
 #include <errno.h>
+#include <stdlib.h>
 
 static void stall(struct reactor *r, struct conn *c, int slot)
 {
@@ -29,8 +32,9 @@ int uplink_send(struct conn *c, struct uplink_gen *gen, const struct frame *f, c
 
 void uplink_send_open(struct conn *c, struct uplink_gen *gen)
 {
+	struct frame moved = { .type = FRAME_MOVED, .conn = c->pc.id };
 	struct frame_open open = { .peer = c->pc.peer, .reactor = reactor_of(c)->o.id };
-	struct str payload = str_make(&open, sizeof open);
+	struct str payload[2] = { str_make(&open, sizeof open), str_from(c->uid ? c->uid : "") };
 	struct frame f = {
 		.type = FRAME_OPEN,
 		.flags = c->opened ? FRAME_ADOPTED : 0,
@@ -39,7 +43,10 @@ void uplink_send_open(struct conn *c, struct uplink_gen *gen)
 		.value = c->taken,
 	};
 
-	if (uplink_send(c, gen, &f, &payload, 1) == 0) {
+	if (c->worker && c->worker != gen)
+		(void)link_send(((struct uplink_gen *)c->worker)->line, &moved, NULL, 0); /* a notice */
+	c->worker = NULL;
+	if (uplink_send(c, gen, &f, payload, 2) == 0) {
 		c->worker = gen;
 		c->opened++;
 		c->acked = c->taken;
@@ -52,14 +59,12 @@ bool uplink_is_told(const struct conn *c)
 {
 	const struct reactor *r = reactor_of(c);
 
-	return reactor_has_session(c) && (r->settings->dispatch_mode == DISPATCH_FIXED || r->o.slots == 1);
+	return reactor_has_session(c) && dispatch_keeps(r);
 }
 
 static struct uplink *home(const struct conn *c)
 {
-	struct reactor *r = reactor_of(c);
-
-	return &r->uplinks[conn_id_slot(c->pc.id) % r->o.slots];
+	return &reactor_of(c)->uplinks[c->home];
 }
 
 void uplink_open(struct conn *c)
@@ -75,6 +80,35 @@ void uplink_open(struct conn *c)
 	/* else: the slot's next process is told when it comes */
 }
 
+/* The worker of its new home gets it as one that exists already. */
+static void move(struct conn *c)
+{
+	struct uplink_gen *next = home(c)->current;
+	struct frame shut = { .type = FRAME_SHUT, .conn = c->pc.id };
+
+	if (!next || !uplink_is_told(c))
+		return; /* the slot's next process hears of it with the next message */
+	c->app_paused = false;
+	uplink_send_open(c, next);
+	if (c->eof_told && c->worker)
+		(void)uplink_send(c, next, &shut, NULL, 0);
+	conn_resume(c);
+}
+
+void uplink_bind(struct conn *c, struct str uid)
+{
+	char *copy = try_alloc(uid.len + 1);
+
+	if (!copy)
+		return; /* it stays where it is, which is where the app has found it */
+	memcpy(copy, uid.p, uid.len);
+	copy[uid.len] = '\0';
+	free(c->uid);
+	c->uid = copy;
+	if (dispatch_bind(reactor_of(c), c, codec_hash(uid)))
+		move(c);
+}
+
 /* ---- what the protocol emits -------------------------------------------------------------------------------------------- */
 
 static int emit_request(struct conn *c, struct frame *f, const struct str *parts, int n, struct stream *s)
@@ -82,7 +116,7 @@ static int emit_request(struct conn *c, struct frame *f, const struct str *parts
 	struct reactor *r = reactor_of(c);
 	int slot;
 
-	switch (dispatch_choose(r, c, &slot)) {
+	switch (dispatch_choose(r, c, parts, n, &slot)) {
 	case DISPATCH_WAIT:
 		stall(r, c, slot);
 		return -EAGAIN;
@@ -129,7 +163,7 @@ static int emit_data(struct conn *c, struct frame *f, const struct str *parts, i
 	struct reactor *r = reactor_of(c);
 	int slot;
 
-	switch (dispatch_choose(r, c, &slot)) {
+	switch (dispatch_choose(r, c, parts, n, &slot)) {
 	case DISPATCH_WAIT:
 		stall(r, c, slot);
 		return -EAGAIN;
@@ -190,7 +224,7 @@ bool uplink_may_read(struct conn *c)
 	struct reactor *r = reactor_of(c);
 	unsigned turn = r->turn;
 	int slot;
-	enum dispatch_answer answer = dispatch_choose(r, c, &slot);
+	enum dispatch_answer answer = dispatch_choose(r, c, NULL, 0, &slot);
 
 	r->turn = turn; /* only asked: the next message still has its turn */
 	if (answer != DISPATCH_WAIT)

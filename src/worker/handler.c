@@ -120,6 +120,9 @@ int handler_on_frame(void *ctx, const struct frame *f, struct str payload)
 		return 0;
 	case FRAME_CLOSED:
 		return session_on_closed(w, f, payload);
+	case FRAME_MOVED:
+		session_on_moved(w, f);
+		return 0;
 	case FRAME_SHUT:
 		session_on_shut(w, f);
 		return 0;

@@ -67,6 +67,7 @@ static void free_session(struct session *s)
 		drop_event(s, LS_CONTAINER_OF(it, struct session_event, link));
 	outflow_close(&s->out, CODE_CLOSED);
 	list_del(&ready_of(s)->link);
+	free(s->uid);
 	map_del(&s->worker->sessions, s->id);
 	board_set(&s->worker->o.board->sessions, s->worker->sessions.count);
 	free(LS_CONTAINER_OF(s, struct session_box, s));
@@ -185,7 +186,7 @@ static void run(struct ready *ready)
 	follow_reading(s);
 	if (s->shut && !s->closing && !session_is_active(s))
 		session_close(s->worker, s->id, false);
-	if (s->closed && !session_is_active(s))
+	if ((s->closed || (s->moved && list_empty(&s->out.pending))) && !session_is_active(s))
 		free_session(s);
 }
 
@@ -223,6 +224,8 @@ static void close_when_empty(struct outflow *of)
 
 	if (s->closing)
 		control(s, FRAME_CLOSE, 0);
+	if (s->moved)
+		worker_ready(s->worker, ready_of(s));
 }
 
 static struct session *make(struct worker *w, conn_id id, const struct port *port)
@@ -269,14 +272,21 @@ void session_on_open(struct worker *w, const struct frame *f, struct str payload
 	struct frame_open open;
 	struct session *s;
 
-	if (f->arg >= w->o.settings->n_ports || session_find(w, f->conn))
+	s = session_find(w, f->conn);
+	if (f->arg >= w->o.settings->n_ports || (s && !s->moved))
 		return;
 	memcpy(&open, payload.p, sizeof open);
-	s = make(w, f->conn, &w->o.settings->ports[f->arg]);
+	payload = str_skip(payload, sizeof open);
+	if (!s)
+		s = make(w, f->conn, &w->o.settings->ports[f->arg]);
+	s->moved = false; /* it may come back before this worker was done with it */
+	s->out.budget = s->port->socket_buffer_size;
 	s->peer = open.peer;
 	s->reactor = open.reactor;
 	s->connected_us = clock_wall_us();
 	s->heard_ms = loop_now(w->o.loop);
+	free(s->uid);
+	s->uid = payload.len ? xmemdup0(payload.p, payload.len) : NULL;
 	s->out.sent = f->value;
 	s->out.acked = f->value;
 	if (!(f->flags & FRAME_ADOPTED) && app_handler(w->app, f->arg, EVENT_connect) != LUA_NOREF)
@@ -339,6 +349,18 @@ int session_on_closed(struct worker *w, const struct frame *f, struct str payloa
 		memcpy(&e->totals, payload.p, sizeof e->totals);
 	}
 	return 0;
+}
+
+void session_on_moved(struct worker *w, const struct frame *f)
+{
+	struct session *s = session_find(w, f->conn);
+
+	if (!s || s->closed)
+		return;
+	s->moved = true;
+	s->out.budget = UINT64_MAX; /* what was sent before leaves before; its ACKs go elsewhere */
+	outflow_pump(&s->out);
+	worker_ready(w, ready_of(s));
 }
 
 void session_on_shut(struct worker *w, const struct frame *f)
@@ -473,6 +495,29 @@ int session_protect(struct worker *w, conn_id id, bool protect)
 	return 0;
 }
 
+int session_bind(struct worker *w, conn_id id, struct str uid)
+{
+	struct frame f = { .type = FRAME_BIND, .conn = id };
+	struct session *s = session_find(w, id);
+	struct link *line = worker_link(w, id);
+	char *copy;
+
+	if (!line)
+		return CODE_NO_CONNECTION;
+	if (s && s->closed)
+		return CODE_CLOSED;
+	copy = s ? xmemdup0(uid.p, uid.len) : NULL;
+	if (link_send(line, &f, &uid, 1) < 0) {
+		free(copy);
+		return CODE_OUTPUT_OVERFLOW;
+	}
+	if (s) {
+		free(s->uid);
+		s->uid = copy;
+	}
+	return 0;
+}
+
 bool session_is_silent(const struct session *s)
 {
 	uint64_t limit = s->port->heartbeat_idle_time;
@@ -485,7 +530,7 @@ struct session *session_next(struct worker *w, size_t *cursor)
 	for (const struct map_entry *e; (e = map_next(&w->sessions, cursor));) {
 		struct session *s = e->value;
 
-		if (!s->closed)
+		if (!s->closed && !s->moved)
 			return s;
 	}
 	return NULL;

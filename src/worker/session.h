@@ -11,6 +11,7 @@ struct session {
 	struct worker *worker;
 	const struct port *port;
 	struct sock_peer peer;
+	char *uid; /* what bind() named it, its kind in front ('n' or 's'); NULL: nothing */
 	uint32_t reactor;
 	uint64_t connected_us; /* wall clock */
 	uint64_t received_us;  /* of the last message */
@@ -24,6 +25,7 @@ struct session {
 	bool paused;        /* one of these: the reactor was asked to stop reading */
 	bool shut;          /* the peer sends no more: close when its messages have been handled */
 	bool spared;        /* protect() was called */
+	bool moved;         /* another worker has the connection now */
 	bool closing;       /* close() was called here */
 	bool closed;        /* CLOSED came */
 };
@@ -33,6 +35,7 @@ struct session *session_find(struct worker *w, conn_id id);
 void session_on_open(struct worker *w, const struct frame *f, struct str payload);
 int session_on_data(struct worker *w, const struct frame *f, struct str payload);
 int session_on_closed(struct worker *w, const struct frame *f, struct str payload);
+void session_on_moved(struct worker *w, const struct frame *f);
 void session_on_shut(struct worker *w, const struct frame *f);
 void session_on_ack(struct worker *w, const struct frame *f);
 /* Asks the reactor to close; queued output leaves first unless `reset`. */
@@ -42,6 +45,9 @@ int session_send(struct worker *w, lua_State *L, conn_id id, int idx, bool wait)
 /* Sends `length` bytes of a file from `offset` on, behind what was sent before; length 0: up to its end.  Results as
  * outflow_send(). */
 int session_send_file(struct worker *w, lua_State *L, conn_id id, const char *path, uint64_t offset, uint64_t length);
+/* Names the connection: `uid` is 'n' or 's', then a number or text of at most SESSION_UID_MAX - 1 bytes.  0 or a code. */
+enum { SESSION_UID_MAX = 256 };
+int session_bind(struct worker *w, conn_id id, struct str uid);
 /* It has sent nothing for heartbeat_idle_time, though it was read and is not protected. */
 bool session_is_silent(const struct session *s);
 /* Exempts it from heartbeat_idle_time, or no longer.  0 or a code. */

@@ -71,7 +71,7 @@ LUA
 };
 
 matrix 'Swoole\'s numbers are understood', process => $why, sub ($mode) {
-	for my $number (1 .. 3) {
+	for my $number (1 .. 5) {
 		my $server = start_server(app => $app, settings => { %framing, dispatch_mode => $number });
 		like(ask($server->client), qr/\A[012]\z/, "mode $number");
 	}
@@ -88,6 +88,129 @@ LUA
 
 	$used{ $client->get('/')->body + 0 }++ for 1 .. 30;
 	is_deeply(\%used, { 0 => 10, 1 => 10, 2 => 10 }, 'evenly');
+};
+
+matrix 'ip: one client address, one worker', process => $why, sub ($mode) {
+	my $server = start_server(app => $app, settings => { %framing, dispatch_mode => 'ip' });
+	my %used;
+
+	$used{ ask($server->client) }++ for 1 .. 10;
+	is(scalar keys %used, 1, 'ten connections, one worker');
+};
+
+matrix 'uid: what is bound to one uid meets in one worker', process => $why, sub ($mode) {
+	my $server = start_server(app => <<'LUA', settings => { %framing, dispatch_mode => 'uid' });
+local luaserv = require "luaserv"
+local server = luaserv.server("127.0.0.1", $PORT)
+$NOTE
+server:on("connect", function(server, fd) note("connect", fd) end)
+server:on("receive", function(server, fd, reactor_id, data)
+	local kind, uid = data:match("^bind (%w+) (%w+)")
+	if kind then
+		server:send(fd, tostring(server:bind(fd, kind == "number" and tonumber(uid) or uid)) .. "\n")
+	elseif data == "last\n" then
+		server:send(fd, "first;")
+		server:bind(fd, "elsewhere" .. fd)
+		server:send(fd, ("x"):rep(100) .. "\n")
+	else
+		local info = server:get_client_info(fd)
+		server:send(fd, server.worker_id .. " " .. type(info.uid) .. " " .. tostring(info.uid) .. "\n")
+	end
+end)
+server:on("close", function(server, fd) note("close", fd) end)
+server:start()
+LUA
+	my @clients = map { $server->client } 1 .. 12;
+	my @kinds = ([ string => 'abc' ], [ number => 42 ]);
+	my (%workers, %answers);
+
+	for my $i (0 .. $#clients) {
+		my ($kind, $uid) = @{ $kinds[ $i % 2 ] };
+		is($clients[$i]->send("bind $kind $uid\n")->recv_until("\n"), "true\n", 'bound');
+	}
+	for my $i (0 .. $#clients) {
+		my $answer = $clients[$i]->send("who\n")->recv_until("\n");
+		$answers{$answer}++;
+	}
+	is_deeply([ map { s/^\d //r } sort { $a cmp $b } map { s/^(\d) (.*)/$2/sr } keys %answers ],
+		[ "number 42\n", "string abc\n" ], 'six of each, each kind with one worker, which knows the uid');
+	is($clients[0]->send("last\n")->recv_until("\n"), 'first;' . 'x' x 100 . "\n", 'what is sent around a move comes whole');
+	like($clients[0]->send("who\n")->recv_until("\n"), qr/^\d string elsewhere/, 'and it goes on');
+	$_->close for @clients;
+	ok($server->wait_status(sub ($s) { $s->{connections} == 0 }), 'all have left');
+	my @notes = $server->wait_notes(24);
+	is(scalar(grep { /connect/ } @notes), 12, 'each connected once');
+	is(scalar(grep { /close/ } @notes), 12, 'and closed once');
+};
+
+matrix 'auto: a slow request does not hold back others', process => $why, sub ($mode) {
+	my $server = start_server(app => <<'LUA', settings => { worker_num => 2 });
+local server = require "luaserv".http("127.0.0.1", $PORT)
+server:on("request", function(req, res)
+	local t = os.clock()
+	if req.path == "/block" then repeat until os.clock() - t > 0.5 end
+	res:finish(server.worker_id .. "\n")
+end)
+server:start()
+LUA
+	my ($busy, @others) = map { $server->client } 1 .. 9;
+
+	$busy->send("GET /block HTTP/1.1\r\nHost: a\r\n\r\n");
+	ok($server->wait_status(sub { $_->{requests} >= 1 || grep { $_->{in_flight} } @{ $_->{workers} } }), 'it is blocked');
+	my @answers = map { $_->get('/')->body } @others;
+	my $blocked = $busy->response->body;
+	is_deeply([ grep { $_ eq $blocked } @answers ], [], 'the other worker answers');
+};
+
+my $http = <<'LUA';
+local server = require "luaserv".http("127.0.0.1", $PORT)
+server:on("request", function(req, res) res:finish(server.worker_id .. "\n") end)
+server:start()
+LUA
+
+sub workers_of ($client, @requests) {
+	my %used = map { $client->get(@$_)->body => 1 } @requests;
+	return scalar keys %used;
+}
+
+for my $case (
+	[ 'header:x-user', [ '/', headers => [ 'X-User' => 'ann' ] ], map { [ '/', headers => [ 'X-User' => "u$_" ] ] } 1 .. 40 ],
+	[ 'cookie:sid', [ '/', headers => [ Cookie => 'a=b; sid=ann' ] ], map { [ '/', headers => [ Cookie => "sid=u$_; a=b" ] ] } 1 .. 40 ],
+	[ 'path:1', ['/ann/1?x'], map { ["/u$_/1"] } 1 .. 40 ],
+) {
+	my ($key, $same, @different) = @$case;
+
+	matrix "key: $key", process => $why, sub ($mode) {
+		my $server = start_server(app => $http, settings => { worker_num => 3, dispatch_mode => 'key', dispatch_key => $key });
+		my $client = $server->client;
+		my %own = map { $server->client->get(@$same)->body => 1 } 1 .. 10;
+
+		is(scalar keys %own, 1, 'ten connections with the same key, one worker');
+		is(workers_of($client, @different), 3, 'different keys of one connection go to all');
+		is(workers_of($client, map { ['/'] } 1 .. 5), 1, 'without it the connection chooses');
+	};
+}
+
+matrix 'key: bytes of a message', process => $why, sub ($mode) {
+	my $server = start_server(app => $app, settings => { %framing, dispatch_mode => 'key', dispatch_key => 'bytes:0:4' });
+	my ($one, $other) = map { $server->client } 1 .. 2;
+	my %used;
+
+	is(ask($one, "keyA 1\n"), ask($other, "keyA 2\n"), 'the same bytes, the same worker');
+	$used{ ask($one, sprintf "k%03d\n", $_) }++ for 1 .. 40;
+	is(scalar keys %used, 3, 'others go to all');
+};
+
+matrix 'bind without dispatch_mode uid names the connection' => sub ($mode) {
+	my $server = start_server(app => <<'LUA', settings => { protocol => 'eof', package_eof => '\n' });
+local server = require "luaserv".server("127.0.0.1", $PORT)
+server:on("receive", function(server, fd, reactor_id, data)
+	local fine, why = pcall(server.bind, server, fd, {})
+	server:send(fd, tostring(server:bind(fd, 7)) .. " " .. server:get_client_info(fd).uid .. " " .. why .. "\n")
+end)
+server:start()
+LUA
+	like($server->client->send("x\n")->recv_until("\n"), qr/^true 7 .*bad argument #2 to 'server:bind'/, 'told by get_client_info; a table is no name');
 };
 
 done_testing();

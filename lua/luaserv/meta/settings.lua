@@ -9,6 +9,7 @@
 ---@field open_length_check? boolean Swoole's name for protocol length. Default: false.
 ---@field open_http_protocol? boolean Swoole's name for protocol http. Default: false.
 ---@field package_eof? string The delimiter of protocol eof, 1 to 8 bytes; it stays in the data. The escapes \r \n \t \0 \xHH and \\ are understood wherever the value comes from. Default: \r\n\r\n.
+---@field dispatch_key? string With dispatch_mode key, the part of a request or message that chooses its worker: header:NAME, cookie:NAME, path:SEGMENTS (so many from the left), or for other protocols bytes:OFFSET:LENGTH. Where it is missing the connection's id chooses. Default: empty.
 ---@field package_max_length? integer|string Longest message or request body; a longer one closes the connection (HTTP: 413). Default: 2m.
 ---@field package_length_type? "c"|"C"|"s"|"S"|"n"|"v"|"l"|"L"|"N"|"V"|"q"|"Q"|"J"|"P" The length field of protocol length, by the letters of Perl's pack: c C s S n v l L N V q Q J P. Default: N.
 ---@field package_length_offset? integer Where the length field begins. Default: 0.
@@ -50,7 +51,7 @@
 ---@field mode? "process"|"base"|"single" process: reactor threads own the connections; base: each worker accepts for itself; single: one process without a supervisor, for debuggers. Default: process.
 ---@field worker_num? integer|"auto" Worker processes; auto is one per CPU this process may use. Default: auto.
 ---@field reactor_num? integer|"auto" Reactor threads in process mode; auto is one per CPU, at most 8 and at most worker_num. Default: auto.
----@field dispatch_mode? "round"|"fixed"|"idle" Which worker gets a connection's events: round (1) takes turns for each message or request; fixed (2) keeps a connection with one worker, by its id; idle (3) prefers a worker with nothing to do. Default: fixed.
+---@field dispatch_mode? "auto"|"round"|"fixed"|"idle"|"ip"|"uid"|"least"|"key" Which worker gets a connection's events in process mode. auto: fixed, but an HTTP request of a port without connect and close handlers goes to a worker that has nothing to do. fixed (2): the same worker for the connection's life, by its id. ip (4): by the client's address. uid (5): by what server:bind() said, until then by its id. least: the worker with least to do when the connection comes; HTTP requests as with auto. round (1): by turns, each message or request. idle (3): the worker with least to do, each message or request. key: by dispatch_key. Default: auto.
 ---@field max_request? integer A worker is replaced after so many requests or messages; 0: never. Default: 0.
 ---@field max_request_grace? integer|"auto" Random extra requests before a worker is replaced, so that they do not all leave together; auto is half of max_request. Default: auto.
 ---@field max_wait_time? number|string How long a stopping worker may finish its work before it is killed. Default: 30s.
