@@ -170,6 +170,8 @@ static void resolve_port(struct port *p)
 	else
 		resolve_protocol(p);
 	resolve_heartbeat(p);
+	if (p->message_burst == VALUE_AUTO)
+		p->message_burst = LS_MAX(p->message_rate, 1U);
 	if (p->package_body_offset == VALUE_AUTO)
 		p->package_body_offset = p->package_length_offset + settings_length_size(p->package_length_type);
 	/* Who makes the head small does not have to think of its first line. */

@@ -21,7 +21,9 @@ struct board_reactor {
 	board_word requests;
 	board_word bytes_in;
 	board_word bytes_out;
-	board_word refused; /* over max_connection */
+	board_word refused;         /* connections over a limit */
+	board_word refused_address; /* those of them over a limit of their address */
+	board_word limited;         /* messages over message_rate */
 	board_word turns;
 	board_word packets;                  /* datagrams received */
 	board_word packets_dropped;          /* of those and of those to be sent */

@@ -356,6 +356,7 @@ static enum close_by who_closes(const struct conn *c)
 	case CLOSE_TIMEOUT_HEAD:
 	case CLOSE_TIMEOUT_BODY:
 	case CLOSE_TIMEOUT_IDLE:
+	case CLOSE_RATE:
 		return CLOSE_BY_LIMIT;
 	case CLOSE_HEARTBEAT:
 		return CLOSE_BY_HEARTBEAT;

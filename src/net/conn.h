@@ -48,18 +48,20 @@ struct conn {
 	uint64_t bytes_out;
 	uint64_t taken; /* bytes the worker gave us for stream 0, for ACK */
 	uint64_t acked;
-	uint64_t last_input; /* loop time */
-	uint64_t deadline;   /* monotonic; 0: none.  The timer may stand earlier and is then set again. */
-	uint32_t opened;     /* the owner's: how often OPEN has been sent */
-	uint16_t home;       /* the owner's: worker slot */
-	uint8_t state;       /* enum conn_state */
-	uint8_t timed_phase; /* phase the deadline belongs to */
-	bool peer_done;      /* end of file was read */
-	bool eof_told;       /* and a stateful protocol knows it */
-	bool app_paused;     /* the worker asked not to read */
-	bool write_blocked;  /* the socket takes no more for now */
-	bool feeding;        /* conn_feed() is on the stack */
-	bool spared;         /* by heartbeat_idle_time */
+	uint64_t last_input;     /* loop time */
+	uint64_t deadline;       /* monotonic; 0: none.  The timer may stand earlier and is then set again. */
+	uint64_t message_due_us; /* the owner's: when the next message is due, by message_rate */
+	uint32_t opened;         /* the owner's: how often OPEN has been sent */
+	uint16_t home;           /* the owner's: worker slot */
+	uint8_t state;           /* enum conn_state */
+	uint8_t timed_phase;     /* phase the deadline belongs to */
+	bool peer_done;          /* end of file was read */
+	bool eof_told;           /* and a stateful protocol knows it */
+	bool app_paused;         /* the worker asked not to read */
+	bool write_blocked;      /* the socket takes no more for now */
+	bool feeding;            /* conn_feed() is on the stack */
+	bool spared;             /* by heartbeat_idle_time */
+	bool counted;            /* the owner's: by the limits of its address */
 };
 
 /* Takes the socket; on failure it stays the caller's.  `c` is zeroed memory of the owner, which calls conn_start() once

@@ -39,12 +39,17 @@ static void complain(struct listener *l, const char *why)
 		log_warn("%s: %s (%llu more)", settings_port_text(l->o.port, port), why, (unsigned long long)swallowed);
 }
 
-static void refuse(struct listener *l, int fd)
+void listener_refuse(const struct port *port, int fd)
 {
-	if (l->o.port->protocol == PROTOCOL_HTTP)
+	if (port->protocol == PROTOCOL_HTTP)
 		/* Whether it arrives does not matter: the connection is closed anyway. */
 		(void)!send(fd, refusal_http, sizeof refusal_http - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 	fd_close(&fd);
+}
+
+static void refuse(struct listener *l, int fd)
+{
+	listener_refuse(l->o.port, fd);
 	if (l->o.on_refused)
 		l->o.on_refused(l->o.ctx);
 }

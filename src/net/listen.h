@@ -20,4 +20,6 @@ struct listener_opts {
 };
 
 struct listener *listener_open(const struct listener_opts *o, struct err *err);
+/* Tells a client, where its protocol has words for it, that it is one too many, and closes the descriptor. */
+void listener_refuse(const struct port *port, int fd);
 void listener_close(struct listener *l);

@@ -75,6 +75,7 @@ enum close_reason {
 	CLOSE_WORKER_LOST,
 	CLOSE_SHUTDOWN,
 	CLOSE_HEARTBEAT, /* heartbeat_idle_time */
+	CLOSE_RATE,      /* message_rate */
 	CLOSE_REASONS,
 };
 

@@ -40,6 +40,7 @@ const char *close_reason_name(unsigned reason)
 		[CLOSE_WORKER_LOST] = "worker_lost",
 		[CLOSE_SHUTDOWN] = "shutdown",
 		[CLOSE_HEARTBEAT] = "heartbeat",
+		[CLOSE_RATE] = "rate",
 	};
 
 	return reason < LS_COUNT(names) ? names[reason] : "?";

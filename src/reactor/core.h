@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/log.h"
+#include "base/map.h"
 #include "base/mem.h"
 #include "base/slots.h"
 #include "loop/post.h"
@@ -66,6 +67,9 @@ struct reactor {
 	bool drain_now;
 	void (*drained)(void *ctx);
 	void *drained_ctx;
+	struct map addresses[SETTINGS_PORTS_MAX]; /* struct address, see limits.c */
+	struct list cooling;
+	struct log_every refusals;   /* about limits that clients pass */
 	struct log_every complaints; /* about clients that were cut off for memory's sake */
 };
 
@@ -112,6 +116,15 @@ int dispatch_packet(struct reactor *r, const struct port *port, const struct soc
 
 /* The hash of what the port's dispatch_key finds in a message; false: it is not there. */
 bool keyed_hash(const struct port *port, const struct str *parts, int n, uint64_t *hash);
+
+/* ---- limits.c ----------------------------------------------------------------------------------------------------------- */
+
+/* False: one connection more is too many; that is told in the log.  `*counted`: limits_leave() must follow at its end. */
+bool limits_admit(struct reactor *r, const struct port *port, const struct sock_peer *peer, bool *counted);
+void limits_leave(struct reactor *r, const struct port *port, const struct sock_peer *peer);
+/* One more message or request, where the port has a message_rate; false: it is too many, which is told in the log. */
+bool limits_message(struct conn *c);
+void limits_fini(struct reactor *r);
 
 /* ---- uplink.c: to the workers ----------------------------------------------------------------------------------------- */
 

@@ -47,6 +47,8 @@ static void on_conn_end(struct conn *c, enum close_by by)
 
 	uplink_end(c, by);
 	dispatch_leave(r, c);
+	if (c->counted)
+		limits_leave(r, c->pc.port, &c->pc.peer);
 	slots_del(&r->conns, c->pc.id);
 	board_add(&r->o.board->connections[c->pc.port->index], UINT64_MAX); /* one less */
 	board_add(&r->o.board->closed, 1);
@@ -69,23 +71,39 @@ static void drain_conn(struct reactor *r, struct conn *c)
 		conn_finish(c, CLOSE_SHUTDOWN);
 }
 
-void reactor_accept(struct reactor *r, int fd, const struct port *port, const struct sock_peer *peer)
+static bool begin_conn(struct reactor *r, struct conn *c, int fd, const struct port *port, const struct sock_peer *peer)
 {
-	struct conn *c = pool_get(&r->conn_pool);
-
-	memset(c, 0, sizeof *c);
-	if (conn_open(c, &r->owner, fd, r->settings, &r->settings->ports[port->index], peer, &uplink_sink) < 0) {
+	if (conn_open(c, &r->owner, fd, r->settings, port, peer, &uplink_sink) < 0) {
 		pool_put(&r->conn_pool, c);
 		fd_close(&fd);
-		board_add(&r->o.board->refused, 1);
-		return;
+		return false;
 	}
 	c->pc.id = slots_add(&r->conns, c);
-	if (c->pc.id == 0) {
-		board_add(&r->o.board->refused, 1);
+	if (c->pc.id == 0)
 		conn_drop(c);
+	return c->pc.id != 0;
+}
+
+void reactor_accept(struct reactor *r, int fd, const struct port *port, const struct sock_peer *peer)
+{
+	struct conn *c;
+	bool counted;
+
+	port = &r->settings->ports[port->index];
+	if (!limits_admit(r, port, peer, &counted)) {
+		board_add(&r->o.board->refused, 1);
+		listener_refuse(port, fd);
 		return;
 	}
+	c = pool_get(&r->conn_pool);
+	memset(c, 0, sizeof *c);
+	if (!begin_conn(r, c, fd, port, peer)) {
+		board_add(&r->o.board->refused, 1);
+		if (counted)
+			limits_leave(r, port, peer);
+		return;
+	}
+	c->counted = counted;
 	board_add(&r->o.board->accepted, 1);
 	board_add(&r->o.board->connections[port->index], 1);
 	dispatch_settle(r, c);
@@ -259,6 +277,7 @@ static int init(struct reactor *r, struct loop *loop, const struct reactor_opts 
 	};
 	list_init(&r->owner.dirty);
 	list_init(&r->owner.lingering);
+	list_init(&r->cooling);
 	r->hook = (struct loop_hook){ .before_sleep = before_sleep, .after_wake = after_wake, .ctx = r };
 	list_init(&r->hook.link);
 	loop_add_hook(loop, &r->hook);
@@ -284,6 +303,7 @@ static void fini(struct reactor *r)
 	for (struct list *it; (it = list_first(&r->owner.lingering));)
 		conn_drop(LS_CONTAINER_OF(it, struct conn, stalled));
 	packets_close(r);
+	limits_fini(r);
 	uplink_flush(r);
 	loop_del_hook(r->loop, &r->hook);
 	access_log_free(r->access);

@@ -114,9 +114,16 @@ void uplink_bind(struct conn *c, struct str uid)
 static int emit_request(struct conn *c, struct frame *f, const struct str *parts, int n, struct stream *s)
 {
 	struct reactor *r = reactor_of(c);
-	int slot;
+	enum dispatch_answer answer;
+	int slot = -1;
 
-	switch (dispatch_choose(r, c, parts, n, &slot)) {
+	answer = dispatch_choose(r, c, parts, n, &slot);
+	s->refusal = 503;
+	if (answer != DISPATCH_WAIT && c->pc.port->message_rate && !limits_message(c)) {
+		s->refusal = 429;
+		answer = DISPATCH_FAILED;
+	}
+	switch (answer) {
 	case DISPATCH_WAIT:
 		stall(r, c, slot);
 		return -EAGAIN;
@@ -172,6 +179,10 @@ static int emit_data(struct conn *c, struct frame *f, const struct str *parts, i
 		return -ECONNABORTED;
 	default:
 		break;
+	}
+	if (c->pc.port->message_rate && !limits_message(c)) {
+		c->pc.close_reason = CLOSE_RATE;
+		return -ECONNABORTED;
 	}
 
 	struct uplink_gen *gen = r->uplinks[slot].current;

@@ -289,7 +289,7 @@ void uplink_fail_doomed(struct reactor *r)
 		struct conn *c = s->conn;
 
 		c->pc.now_ms = loop_now(r->loop);
-		c->pc.proto->fail(&c->pc, s, 503);
+		c->pc.proto->fail(&c->pc, s, s->refusal);
 		conn_touch(c);
 	}
 }

@@ -1,5 +1,6 @@
 #include "role/keeper.h"
 
+#include "base/codec.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "role/fanout.h"
@@ -204,6 +205,9 @@ static void add_totals(struct keeper *k, const struct keeper_gen *g)
 	k->gone.accepted += board_get(&b->accepted);
 	k->gone.closed += board_get(&b->accepted); /* they ended with the process */
 	k->gone.requests += board_get(&b->requests);
+	k->gone.refused += board_get(&b->refused);
+	k->gone.refused_address += board_get(&b->refused_address);
+	k->gone.limited += board_get(&b->limited);
 	k->gone.packets += board_get(&b->packets);
 	k->gone.packets_dropped += board_get(&b->packets_dropped);
 }
@@ -336,6 +340,9 @@ void keeper_give(struct keeper *k, int fd, const struct port *port, const struct
 			chosen = i;
 		}
 	}
+	/* Who counts the connections of an address must see all of them. */
+	if (port->max_connection_per_address || port->accept_rate_per_address)
+		chosen = (unsigned)(codec_hash(str_make(peer->ip, sizeof peer->ip / 2)) % k->o.reactors);
 	k->given[chosen]++;
 	reactor_give(k->reactors[chosen], fd, port, peer);
 }
@@ -410,6 +417,7 @@ int keeper_start_reactors(struct keeper *k, struct err *err)
 			.bell = k->bells[i],
 			.access_log = k->o.access_log,
 			.slots = k->n_slots,
+			.share = k->o.reactors, /* the keeper shares connections out evenly */
 			.on_bad_worker = on_bad_worker,
 			.ctx = k,
 		};

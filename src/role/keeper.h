@@ -40,6 +40,9 @@ struct keeper_slot {
 struct keeper_totals {
 	uint64_t accepted;
 	uint64_t closed;
+	uint64_t refused;
+	uint64_t refused_address;
+	uint64_t limited;
 	uint64_t requests;
 	uint64_t packets;
 	uint64_t packets_dropped;

@@ -85,18 +85,25 @@ static void one_protocol_per_port(void)
 static void dispatch_rules_hold(void)
 {
 	refused("port 9501 has a \"close\" handler, but with dispatch_mode idle the events of one connection go to several"
-	        " workers, so there is no \"close\" event; use dispatch_mode fixed or take the handler out",
+	        " workers, so there is no \"close\" event; use dispatch_mode fixed, ip, uid or least, or take the handler out",
 	        BIT(receive) | BIT(close), SET("dispatch_mode=3"));
 	refused("port 9501 has a \"connect\" handler, but with dispatch_mode round the events of one connection go to"
-	        " several workers, so there is no \"connect\" event; use dispatch_mode fixed or take the handler out",
+	        " several workers, so there is no \"connect\" event; use dispatch_mode fixed, ip, uid or least, or take the handler out",
 	        BIT(receive) | BIT(connect) | BIT(close), SET("dispatch_mode=round"));
 	fine("receive alone", BIT(receive), SET("dispatch_mode=round"));
 	fine("fixed dispatch", BIT(receive) | BIT(connect) | BIT(close), SET("dispatch_mode=fixed"));
 	fine("mode base keeps connections with their worker", BIT(receive) | BIT(close),
 	     SET("mode=base", "dispatch_mode=round"));
 	refused("port 9501 has a \"close\" handler, but with dispatch_mode idle the events of one connection go to several"
-	        " workers, so there is no \"close\" event; use dispatch_mode fixed or take the handler out",
+	        " workers, so there is no \"close\" event; use dispatch_mode fixed, ip, uid or least, or take the handler out",
 	        BIT(request) | BIT(close), SET("protocol=http", "dispatch_mode=idle"));
+	refused("port 9501: dispatch_mode is key, but dispatch_key is empty; say bytes:OFFSET:LENGTH", BIT(receive),
+	        SET("dispatch_mode=key"));
+	refused("port 9501: dispatch_key \"user\" is not of the form header:NAME, cookie:NAME, path:SEGMENTS or bytes:OFFSET:LENGTH",
+	        BIT(receive), SET("dispatch_key=user"));
+	refused("port 9501 speaks http, so its dispatch_key cannot be \"bytes:0:4\"; say header:NAME, cookie:NAME or path:SEGMENTS",
+	        BIT(request), SET("protocol=http", "dispatch_key=bytes:0:4"));
+	fine("a key that fits", BIT(request), SET("protocol=http", "dispatch_mode=key", "dispatch_key=cookie:sid"));
 	refused("port 9501: package_max_length is 67108864, but it may be at most half of link_backlog_size (67108864), since"
 	        " a message waits there as a whole",
 	        BIT(receive), SET("package_max_length=64m"));

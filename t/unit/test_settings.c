@@ -45,7 +45,7 @@ static void every_default_is_sound(void)
 	ok(unique, "no name stands twice; each has a doc, enums have names");
 	ok(s.worker_num == VALUE_AUTO && s.max_wait_time == 30000 && s.ring_size == 524288,
 	   "numbers are in their units");
-	ok(s.template.package_eof.len == 4 && s.dispatch_mode == DISPATCH_FIXED, "bytes and enums too");
+	ok(s.template.package_eof.len == 4 && s.dispatch_mode == DISPATCH_AUTO, "bytes and enums too");
 	settings_fini(&s);
 }
 

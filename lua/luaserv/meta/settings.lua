@@ -9,6 +9,11 @@
 ---@field open_length_check? boolean Swoole's name for protocol length. Default: false.
 ---@field open_http_protocol? boolean Swoole's name for protocol http. Default: false.
 ---@field package_eof? string The delimiter of protocol eof, 1 to 8 bytes; it stays in the data. The escapes \r \n \t \0 \xHH and \\ are understood wherever the value comes from. Default: \r\n\r\n.
+---@field port_max_connection? integer Connections of this port at a time; one more is refused. Each reactor (base mode: worker) takes its share of them. 0: max_connection alone counts. Default: 0.
+---@field max_connection_per_address? integer Connections of one client address to this port at a time; one more is refused. An IPv6 /64 is one address. In base mode each worker counts for itself. 0: no limit. Default: 0.
+---@field accept_rate_per_address? integer Connections of one client address to this port in a second, as many at once; one more is refused. In base mode each worker counts for itself. 0: no limit. Default: 0.
+---@field message_rate? integer Messages or requests of one connection in a second; one more is answered 429 (HTTP) or closes the connection. 0: no limit. Default: 0.
+---@field message_burst? integer|"auto" How many of message_rate may come at once; auto is one second's worth. Default: auto.
 ---@field dispatch_key? string With dispatch_mode key, the part of a request or message that chooses its worker: header:NAME, cookie:NAME, path:SEGMENTS (so many from the left), or for other protocols bytes:OFFSET:LENGTH. Where it is missing the connection's id chooses. Default: empty.
 ---@field package_max_length? integer|string Longest message or request body; a longer one closes the connection (HTTP: 413). Default: 2m.
 ---@field package_length_type? "c"|"C"|"s"|"S"|"n"|"v"|"l"|"L"|"N"|"V"|"q"|"Q"|"J"|"P" The length field of protocol length, by the letters of Perl's pack: c C s S n v l L N V q Q J P. Default: N.
