@@ -1,6 +1,7 @@
 #include "api/api_server.h"
 
 #include "api/api_conn.h"
+#include "api/api_group.h"
 #include "api/api_script.h"
 #include "lua/app.h"
 #include "lua/bind.h"
@@ -254,6 +255,12 @@ static const struct bind_row server_methods[] = {
 	{ "bind", api_conn_bind, "ia", LUA_ROLE_WORKER,
 	  "bind(fd, uid) -> true | nil, message, code: names the connection with a number or string; with dispatch_mode uid all "
 	  "connections of one uid are served by one worker." },
+	{ "join", api_group_join, "is", LUA_ROLE_WORKER,
+	  "join(fd, group) -> true | nil, message, code: what is published to the group is sent to the connection, too." },
+	{ "leave", api_group_leave, "is", LUA_ROLE_WORKER, "leave(fd, group) -> true | nil, message, code" },
+	{ "publish", api_group_publish, "sSa?i?", LUA_ROLE_WORKER,
+	  "publish(group, data, opcode, except) -> true | nil, message, code: sends to every connection in the group but "
+	  "the fd `except`; a slow one is passed over or closed (socket_buffer_policy). opcode is for WebSocket." },
 	{ "protect", api_conn_protect, "ib?", LUA_ROLE_WORKER,
 	  "protect(fd, on = true) -> true | nil, message, code: heartbeat_idle_time does not end it." },
 	{ "heartbeat", api_conn_heartbeat, "b?", LUA_ROLE_WORKER,

@@ -173,6 +173,20 @@ static int check_dispatch_key(const struct settings *s, const struct port *p, st
 	               http ? "header:NAME, cookie:NAME or path:SEGMENTS" : "bytes:OFFSET:LENGTH");
 }
 
+static int check_watermarks(const struct settings *s, const struct port *p, struct err *err)
+{
+	char name[SETTINGS_PORT_TEXT_MAX];
+
+	(void)s;
+	if (p->buffer_low_watermark < p->buffer_high_watermark && p->buffer_high_watermark <= p->socket_buffer_size)
+		return 0;
+	return err_set(err, -EINVAL,
+	               "%s: buffer_low_watermark (%" PRIu64 ") must be less than buffer_high_watermark (%" PRIu64
+	               "), and that at most socket_buffer_size (%" PRIu64 ")",
+	               settings_port_text(p, name), p->buffer_low_watermark, p->buffer_high_watermark,
+	               p->socket_buffer_size);
+}
+
 static int check_eof(const struct settings *s, const struct port *p, struct err *err)
 {
 	char name[SETTINGS_PORT_TEXT_MAX];
@@ -244,8 +258,8 @@ static int (*const server_rules[])(const struct settings *s, struct err *err) = 
 };
 
 static int (*const port_rules[])(const struct settings *s, const struct port *p, struct err *err) = {
-	check_address, check_protocol, check_handler,           check_dispatch_events, check_dispatch_key,
-	check_eof,     check_length,   check_message_fits_link, check_http_head,
+	check_address,    check_protocol, check_handler, check_dispatch_events,   check_dispatch_key,
+	check_watermarks, check_eof,      check_length,  check_message_fits_link, check_http_head,
 };
 
 int settings_check(const struct settings *s, struct err *err)

@@ -170,6 +170,8 @@ static void resolve_port(struct port *p)
 	else
 		resolve_protocol(p);
 	resolve_heartbeat(p);
+	if (p->buffer_high_watermark == VALUE_AUTO)
+		p->buffer_high_watermark = p->socket_buffer_size / 5 * 4;
 	if (p->message_burst == VALUE_AUTO)
 		p->message_burst = LS_MAX(p->message_rate, 1U);
 	if (p->package_body_offset == VALUE_AUTO)

@@ -50,6 +50,13 @@ static const struct settings_names settings_worker_error[] = {
 	{ NULL, 0 },
 };
 
+static const struct settings_names settings_buffer_policies[] = {
+	{ "wait", BUFFER_WAIT },
+	{ "drop", BUFFER_DROP },
+	{ "close", BUFFER_CLOSE },
+	{ NULL, 0 },
+};
+
 static const struct settings_names settings_protocols[] = {
 	{ "tcp", PROTOCOL_TCP },       { "raw", PROTOCOL_TCP },   { "eof", PROTOCOL_EOF },
 	{ "length", PROTOCOL_LENGTH }, { "http", PROTOCOL_HTTP }, { NULL, 0 },

@@ -43,6 +43,7 @@ enum settings_dispatch {
 enum settings_protocol { PROTOCOL_TCP, PROTOCOL_EOF, PROTOCOL_LENGTH, PROTOCOL_HTTP };
 enum settings_access_format { ACCESS_COMBINED, ACCESS_JSON };
 enum settings_worker_error { WORKER_ERROR_KEEP, WORKER_ERROR_CLOSE };
+enum settings_buffer_policy { BUFFER_WAIT, BUFFER_DROP, BUFFER_CLOSE };
 enum settings_request_body { REQUEST_BODY_BUFFER, REQUEST_BODY_STREAM };
 /* Values of package_length_type are the letters themselves: 'N'. Those of log_level are enum log_level. */
 

@@ -24,6 +24,8 @@ struct board_reactor {
 	board_word refused;         /* connections over a limit */
 	board_word refused_address; /* those of them over a limit of their address */
 	board_word limited;         /* messages over message_rate */
+	board_word published;       /* to groups that have a member here */
+	board_word publish_skipped; /* members that were too slow for it */
 	board_word turns;
 	board_word packets;                  /* datagrams received */
 	board_word packets_dropped;          /* of those and of those to be sent */

@@ -43,6 +43,7 @@ struct conn {
 	struct list dirty;
 	struct list stalled; /* on the owner's list while may_read() says no, or on its `lingering` */
 	void *worker;        /* the owner's: whom the worker side of a stateful connection is with */
+	void *groups;        /* the owner's: struct member, those it is in */
 	char *uid;           /* the owner's: what the app bound it to; NULL: nothing */
 	uint64_t bytes_in;
 	uint64_t bytes_out;

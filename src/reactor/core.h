@@ -69,6 +69,8 @@ struct reactor {
 	void *drained_ctx;
 	struct map addresses[SETTINGS_PORTS_MAX]; /* struct address, see limits.c */
 	struct list cooling;
+	struct map groups; /* struct group, by the hash of the name, see groups.c */
+	struct pool member_pool;
 	struct log_every refusals;   /* about limits that clients pass */
 	struct log_every complaints; /* about clients that were cut off for memory's sake */
 };
@@ -116,6 +118,17 @@ int dispatch_packet(struct reactor *r, const struct port *port, const struct soc
 
 /* The hash of what the port's dispatch_key finds in a message; false: it is not there. */
 bool keyed_hash(const struct port *port, const struct str *parts, int n, uint64_t *hash);
+
+/* ---- groups.c ----------------------------------------------------------------------------------------------------------- */
+
+struct member;
+void groups_join(struct conn *c, struct str name);
+void groups_leave(struct conn *c, struct str name);
+void groups_leave_all(struct conn *c);
+/* PUBLISH of a worker. */
+int groups_publish(struct reactor *r, const struct frame *f, struct str payload);
+void groups_init(struct reactor *r);
+void groups_fini(struct reactor *r);
 
 /* ---- limits.c ----------------------------------------------------------------------------------------------------------- */
 

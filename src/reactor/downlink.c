@@ -239,6 +239,8 @@ int downlink_on_frame(void *ctx, const struct frame *f, struct str payload)
 
 	if (f->type == FRAME_SENDTO)
 		return packets_on_sendto(gen->reactor, f, payload);
+	if (f->type == FRAME_PUBLISH)
+		return groups_publish(gen->reactor, f, payload);
 	c = reactor_conn(gen->reactor, f->conn);
 	if (!c || c->state != CONN_OPEN)
 		return 0; /* the connection ended while this was on its way, or the worker has finished (DONE) */
@@ -258,6 +260,12 @@ int downlink_on_frame(void *ctx, const struct frame *f, struct str payload)
 		return on_pause(c, gen, f);
 	case FRAME_PROTECT:
 		conn_spare(c, f->arg != 0);
+		return 0;
+	case FRAME_JOIN:
+		groups_join(c, payload);
+		return 0;
+	case FRAME_LEAVE:
+		groups_leave(c, payload);
 		return 0;
 	case FRAME_BIND:
 		if (memchr(payload.p, '\0', payload.len))

@@ -46,6 +46,7 @@ static void on_conn_end(struct conn *c, enum close_by by)
 	struct reactor *r = reactor_of(c);
 
 	uplink_end(c, by);
+	groups_leave_all(c);
 	dispatch_leave(r, c);
 	if (c->counted)
 		limits_leave(r, c->pc.port, &c->pc.peer);
@@ -265,6 +266,7 @@ static int init(struct reactor *r, struct loop *loop, const struct reactor_opts 
 	r->conn_pool = (struct pool){ .size = sizeof(struct conn), .keep = CONNS_KEPT };
 	slots_init(&r->conns, (uint8_t)opts->id, opts->first_generation);
 	uplink_init(r);
+	groups_init(r);
 	r->owner = (struct conn_owner){
 		.loop = loop,
 		.read_buf = xalloc(READ_CAP),
@@ -304,6 +306,7 @@ static void fini(struct reactor *r)
 		conn_drop(LS_CONTAINER_OF(it, struct conn, stalled));
 	packets_close(r);
 	limits_fini(r);
+	groups_fini(r);
 	uplink_flush(r);
 	loop_del_hook(r->loop, &r->hook);
 	access_log_free(r->access);

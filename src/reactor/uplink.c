@@ -274,13 +274,19 @@ static void send_ack(struct conn *c, struct uplink_gen *gen, uint32_t stream, ui
 	(void)link_send(gen->line, &f, NULL, 0); /* the next one says it all again */
 }
 
+/* The app wants to know when everything has left. */
+static bool tells_empty(const struct conn *c)
+{
+	return c->pc.port->events & 1ULL << EVENT_buffer_empty && chain_empty(&c->pc.out);
+}
+
 void uplink_ack(struct conn *c)
 {
 	uint64_t quarter = c->pc.port->socket_buffer_size / 4;
 
 	if (c->pc.out.bytes > quarter)
 		return;
-	if (c->worker && c->taken - c->acked >= quarter) {
+	if (c->worker && c->taken - c->acked >= (tells_empty(c) ? 1 : quarter)) {
 		c->acked = c->taken;
 		send_ack(c, c->worker, 0, c->taken);
 	}

@@ -207,6 +207,8 @@ static void add_totals(struct keeper *k, const struct keeper_gen *g)
 	k->gone.requests += board_get(&b->requests);
 	k->gone.refused += board_get(&b->refused);
 	k->gone.refused_address += board_get(&b->refused_address);
+	k->gone.published += board_get(&b->published);
+	k->gone.publish_skipped += board_get(&b->publish_skipped);
 	k->gone.limited += board_get(&b->limited);
 	k->gone.packets += board_get(&b->packets);
 	k->gone.packets_dropped += board_get(&b->packets_dropped);

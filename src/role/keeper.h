@@ -43,6 +43,8 @@ struct keeper_totals {
 	uint64_t refused;
 	uint64_t refused_address;
 	uint64_t limited;
+	uint64_t published;
+	uint64_t publish_skipped;
 	uint64_t requests;
 	uint64_t packets;
 	uint64_t packets_dropped;

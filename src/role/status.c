@@ -16,6 +16,8 @@ struct totals {
 	uint64_t refused;
 	uint64_t refused_address;
 	uint64_t limited;
+	uint64_t published;
+	uint64_t publish_skipped;
 	uint64_t packets;
 	uint64_t packets_dropped;
 	uint64_t connections[SETTINGS_PORTS_MAX]; /* by port */
@@ -34,6 +36,8 @@ static void add_board(struct totals *t, const struct board_reactor *b)
 	t->refused += board_get(&b->refused);
 	t->refused_address += board_get(&b->refused_address);
 	t->limited += board_get(&b->limited);
+	t->published += board_get(&b->published);
+	t->publish_skipped += board_get(&b->publish_skipped);
 	t->packets += board_get(&b->packets);
 	t->packets_dropped += board_get(&b->packets_dropped);
 	for (unsigned i = 0; i < SETTINGS_PORTS_MAX; i++)
@@ -57,6 +61,8 @@ static struct totals count(const struct master *m)
 		.refused = k->gone.refused + m->refused,
 		.refused_address = k->gone.refused_address,
 		.limited = k->gone.limited,
+		.published = k->gone.published,
+		.publish_skipped = k->gone.publish_skipped,
 	};
 
 	for (unsigned i = 0; i < k->o.reactors; i++)
@@ -186,10 +192,11 @@ char *status_json(const struct master *m)
 		fputs("null", f);
 	fprintf(f,
 	        ",\"uptime\":%" PRIu64 ",\"connections\":%" PRIu64 ",\"accepted\":%" PRIu64 ",\"closed\":%" PRIu64
-	        ",\"refused\":%" PRIu64 ",\"refused_address\":%" PRIu64 ",\"limited\":%" PRIu64 ",\"requests\":%" PRIu64
+	        ",\"refused\":%" PRIu64 ",\"refused_address\":%" PRIu64 ",\"limited\":%" PRIu64
+	        ",\"published\":%" PRIu64 ",\"publish_skipped\":%" PRIu64 ",\"requests\":%" PRIu64
 	        ",\"packets\":%" PRIu64 ",\"packets_dropped\":%" PRIu64,
 	        (clock_ms() - m->started_ms) / 1000, connections, t.accepted, t.closed, t.refused, t.refused_address,
-	        t.limited, t.requests, t.packets, t.packets_dropped);
+	        t.limited, t.published, t.publish_skipped, t.requests, t.packets, t.packets_dropped);
 	put_listeners(m, f, &t);
 	put_reactors(m, f);
 	put_workers(m, f);

@@ -238,7 +238,7 @@ int outflow_send(struct outflow *of, lua_State *L, int idx, bool end, bool may_w
 	return 1;
 }
 
-int outflow_send_file(struct outflow *of, lua_State *L, int idx, uint64_t length, const char *what)
+int outflow_send_file(struct outflow *of, lua_State *L, int idx, uint64_t length, bool may_wait, const char *what)
 {
 	struct pending send = { .file = length };
 
@@ -248,7 +248,7 @@ int outflow_send_file(struct outflow *of, lua_State *L, int idx, uint64_t length
 
 	bool fits = list_empty(&of->pending) && room(of) > 0 && !of->line->full;
 
-	if (!fits && worker_current()->o.settings->send_yield && sched_may_park(L))
+	if (!fits && may_wait && sched_may_park(L))
 		return wait(of, L, idx, send, what);
 	if (!fits || emit_file(of, send.rest, length) < 0)
 		return bind_fail(L, CODE_OUTPUT_OVERFLOW, "%s", codes_text(CODE_OUTPUT_OVERFLOW));

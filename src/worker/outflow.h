@@ -46,7 +46,7 @@ void outflow_returned(void *ctx, uint64_t token);
  * where the coroutine can, parks until it has left; or nil, message, code.  For `return outflow_send(…)` from a C function. */
 int outflow_send(struct outflow *of, lua_State *L, int idx, bool end, bool may_wait, const char *what);
 /* The same with a file of `length` bytes; the string at `idx` is what emit_file gets. */
-int outflow_send_file(struct outflow *of, lua_State *L, int idx, uint64_t length, const char *what);
+int outflow_send_file(struct outflow *of, lua_State *L, int idx, uint64_t length, bool may_wait, const char *what);
 /* The reactor says so many bytes have left. */
 void outflow_ack(struct outflow *of, uint64_t total);
 /* There is room in the link: goes on as far as budget and link allow. */

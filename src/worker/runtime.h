@@ -9,15 +9,10 @@
 #include "lua/sched.h"
 #include "lua/watchdog.h"
 #include "worker/outflow.h"
+#include "worker/ready.h"
 #include "worker/request.h"
 #include "worker/session.h"
 #include "worker/worker.h"
-
-/* Something to start once the links have been drained: what a process dies of must have been taken off its ring. */
-struct ready {
-	struct list link;
-	void (*run)(struct ready *ready);
-};
 
 struct worker {
 	struct worker_opts o;

@@ -5,6 +5,7 @@
 #include "proto/proto.h"
 #include "worker/codes.h"
 #include "worker/runtime.h"
+#include "worker/watermark.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -67,6 +68,7 @@ static void free_session(struct session *s)
 		drop_event(s, LS_CONTAINER_OF(it, struct session_event, link));
 	outflow_close(&s->out, CODE_CLOSED);
 	list_del(&ready_of(s)->link);
+	list_del(&s->crossing.link);
 	free(s->uid);
 	map_del(&s->worker->sessions, s->id);
 	board_set(&s->worker->o.board->sessions, s->worker->sessions.count);
@@ -239,6 +241,7 @@ static struct session *make(struct worker *w, conn_id id, const struct port *por
 	s->reactor = conn_id_owner(id);
 	list_init(&s->events);
 	list_init(&box->ready.link);
+	list_init(&s->crossing.link);
 	box->ready.run = run;
 	outflow_init(&s->out, worker_link(w, id), port->socket_buffer_size, emit);
 	s->out.on_empty = close_when_empty;
@@ -377,8 +380,10 @@ void session_on_ack(struct worker *w, const struct frame *f)
 {
 	struct session *s = session_find(w, f->conn);
 
-	if (s)
-		outflow_ack(&s->out, f->value);
+	if (!s)
+		return;
+	outflow_ack(&s->out, f->value);
+	watermark_look(s);
 }
 
 /* ---- what the app wants ------------------------------------------------------------------------------------------------------------ */
@@ -429,6 +434,22 @@ static int sending_code(const struct session *s)
 	return s->closing ? CODE_CLOSING : 0;
 }
 
+static bool may_wait(const struct session *s)
+{
+	return s->worker->o.settings->send_yield && s->port->socket_buffer_policy == BUFFER_WAIT;
+}
+
+/* The results of a send; a peer that is too slow may be closed for it. */
+static int sent(struct session *s, lua_State *L, int n)
+{
+	bool full = n == 3 && lua_tointeger(L, -1) == CODE_OUTPUT_OVERFLOW;
+
+	watermark_look(s);
+	if (full && s->port->socket_buffer_policy == BUFFER_CLOSE && !s->closing)
+		reset(s);
+	return n;
+}
+
 int session_send(struct worker *w, lua_State *L, conn_id id, int idx, bool wait)
 {
 	struct session *s = session_find(w, id);
@@ -444,9 +465,11 @@ int session_send(struct worker *w, lua_State *L, conn_id id, int idx, bool wait)
 
 	int code = sending_code(s);
 
-	return code ? fail(L, code)
-	            : outflow_send(&s->out, L, idx, false, wait || w->o.settings->send_yield,
-	                           wait ? "server:sendwait" : "server:send");
+	if (code)
+		return fail(L, code);
+	return sent(
+		s, L,
+		outflow_send(&s->out, L, idx, false, wait || may_wait(s), wait ? "server:sendwait" : "server:send"));
 }
 
 /* 0 or a code; `*length` becomes what will be sent. */
@@ -477,7 +500,7 @@ int session_send_file(struct worker *w, lua_State *L, conn_id id, const char *pa
 	lua_pushlstring(L, (const char *)&file, sizeof file);
 	lua_pushstring(L, path);
 	lua_concat(L, 2);
-	return outflow_send_file(&s->out, L, lua_gettop(L), length, "server:sendfile");
+	return sent(s, L, outflow_send_file(&s->out, L, lua_gettop(L), length, may_wait(s), "server:sendfile"));
 }
 
 int session_protect(struct worker *w, conn_id id, bool protect)

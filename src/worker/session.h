@@ -3,6 +3,7 @@
 
 #include "ipc/frame.h"
 #include "worker/outflow.h"
+#include "worker/ready.h"
 
 struct worker;
 
@@ -17,17 +18,20 @@ struct session {
 	uint64_t received_us;  /* of the last message */
 	uint64_t heard_ms;     /* the same, or of the connection, in loop time */
 	struct outflow out;
-	struct list events; /* struct session_event: not yet handled, in order */
-	uint64_t queued;    /* bytes in `events` */
-	bool busy;          /* a handler runs */
-	bool held;          /* pause() was called and resume() not yet */
-	bool choked;        /* over max_queued_bytes, and not yet down to the half of it */
-	bool paused;        /* one of these: the reactor was asked to stop reading */
-	bool shut;          /* the peer sends no more: close when its messages have been handled */
-	bool spared;        /* protect() was called */
-	bool moved;         /* another worker has the connection now */
-	bool closing;       /* close() was called here */
-	bool closed;        /* CLOSED came */
+	struct list events;    /* struct session_event: not yet handled, in order */
+	uint64_t queued;       /* bytes in `events` */
+	struct ready crossing; /* of a watermark, see watermark.c */
+	bool high;             /* above it */
+	bool high_told;        /* and the app knows */
+	bool busy;             /* a handler runs */
+	bool held;             /* pause() was called and resume() not yet */
+	bool choked;           /* over max_queued_bytes, and not yet down to the half of it */
+	bool paused;           /* one of these: the reactor was asked to stop reading */
+	bool shut;             /* the peer sends no more: close when its messages have been handled */
+	bool spared;           /* protect() was called */
+	bool moved;            /* another worker has the connection now */
+	bool closing;          /* close() was called here */
+	bool closed;           /* CLOSED came */
 };
 
 /* NULL: not known in this worker. */

@@ -103,6 +103,9 @@ static void dispatch_rules_hold(void)
 	        BIT(receive), SET("dispatch_key=user"));
 	refused("port 9501 speaks http, so its dispatch_key cannot be \"bytes:0:4\"; say header:NAME, cookie:NAME or path:SEGMENTS",
 	        BIT(request), SET("protocol=http", "dispatch_key=bytes:0:4"));
+	refused("port 9501: buffer_low_watermark (2048) must be less than buffer_high_watermark (1024), and that at most socket_buffer_size"
+	        " (2097152)",
+	        BIT(receive), SET("buffer_high_watermark=1k", "buffer_low_watermark=2k"));
 	fine("a key that fits", BIT(request), SET("protocol=http", "dispatch_mode=key", "dispatch_key=cookie:sid"));
 	refused("port 9501: package_max_length is 67108864, but it may be at most half of link_backlog_size (67108864), since"
 	        " a message waits there as a whole",
@@ -133,6 +136,7 @@ static void addresses_make_sense(void)
 
 	check(&s, BIT(receive), SET("worker_num=1"));
 	settings_add_port(&s, "127.0.0.1", 9501, PORT_TCP, &err)->events = BIT(receive);
+	settings_resolve(&s, &err);
 	ok(settings_check(&s, &err) == -EINVAL && strcmp(err.text, "port 9501 of 127.0.0.1 is opened twice") == 0, "%s",
 	   err.text);
 	s.ports[1].number = 0;

@@ -33,6 +33,10 @@
 ---@field kernel_socket_send_buffer_size? integer|string SO_SNDBUF of the port's connections; 0: the kernel sizes it. Default: 0.
 ---@field ipv6_only? boolean A port on the address :: serves IPv6 clients alone; off: IPv4 clients too, whose addresses are told as IPv4. Default: false.
 ---@field socket_buffer_size? integer|string Bytes that may wait for one connection's peer, those on the way from the worker included. Default: 2m.
+---@field buffer_high_watermark? integer|string Bytes waiting for one connection's peer at which buffer_full is told; auto is four fifths of socket_buffer_size. Default: auto.
+---@field buffer_low_watermark? integer|string Bytes waiting for one connection's peer at which buffer_empty is told, after buffer_full. Default: 0.
+---@field socket_buffer_policy? "wait"|"drop"|"close" What becomes of a send to a connection whose socket_buffer_size is used up. wait: it waits, with send_yield, or returns an error. drop: it returns an error. close: the connection is reset. What is published to a group waits for nobody: a slow member does not get it, or is closed. Default: wait.
+---@field max_groups? integer Groups one connection may be in; server:join() for one more is refused, with a line in the log. Default: 1000.
 ---@field max_queued_bytes? integer|string Received bytes of one connection that may wait for its handler before it is no longer read. Default: 2m.
 ---@field max_idle_time? number|string Close a raw connection that has sent nothing for so long; 0: never. Default: 0.
 ---@field heartbeat_idle_time? number|string Close a raw connection that has sent nothing for so long, unless server:protect() spares it; what is sent to it does not count. 0: never. Default: 0.
@@ -89,6 +93,8 @@
 ---| "connect" # (server, fd, reactor_id) A connection begins.
 ---| "receive" # (server, fd, reactor_id, data) A message of a raw TCP port.
 ---| "close" # (server, fd, reactor_id, info) A connection has ended; exactly once. info: by, code, reason, bytes_in, bytes_out.
+---| "buffer_full" # (server, fd) What waits for the peer of a raw connection has passed buffer_high_watermark.
+---| "buffer_empty" # (server, fd) It has fallen to buffer_low_watermark again.
 ---| "packet" # (server, data, client) A datagram of a UDP port; client: address, port, server_socket, server_port, dispatch_time.
 ---| "request" # (req, res) An HTTP request.
 
