@@ -1,6 +1,7 @@
 #include "api/api_conn.h"
 
 #include "lua/bind.h"
+#include "worker/inquiry.h"
 #include "worker/codes.h"
 #include "worker/packet.h"
 #include "worker/runtime.h"
@@ -71,14 +72,6 @@ int api_conn_close(lua_State *L)
 	return push_code(L, session_close(worker_current(), id_of(L), lua_toboolean(L, 3)));
 }
 
-int api_conn_exists(lua_State *L)
-{
-	const struct session *s = session_find(worker_current(), id_of(L));
-
-	lua_pushboolean(L, s && !s->closed && !s->closing);
-	return 1;
-}
-
 int api_conn_pause(lua_State *L)
 {
 	return push_code(L, session_pause(worker_current(), id_of(L), true));
@@ -132,6 +125,8 @@ int api_conn_heartbeat(lua_State *L)
 	return 1;
 }
 
+/* ---- what is known of a connection --------------------------------------------------------------------------------------------- */
+
 static void set_number(lua_State *L, const char *name, double value)
 {
 	lua_pushnumber(L, value);
@@ -139,37 +134,97 @@ static void set_number(lua_State *L, const char *name, double value)
 }
 
 /* As bind() was given it. */
-static void push_uid(lua_State *L, const struct session *s)
+static void set_uid(lua_State *L, struct str uid)
 {
-	if (!s->uid)
+	char text[SESSION_UID_MAX];
+
+	if (uid.len < 2 || !str_copy(str_skip(uid, 1), text, sizeof text))
 		return;
-	if (s->uid[0] == 'n')
-		lua_pushnumber(L, strtod(s->uid + 1, NULL));
+	if (uid.p[0] == 'n')
+		lua_pushnumber(L, strtod(text, NULL));
 	else
-		lua_pushstring(L, s->uid + 1);
+		lua_pushstring(L, text);
 	lua_setfield(L, -2, "uid");
 }
 
 /* Swoole's names; times are seconds since 1970, with fractions. */
+static int push_info(lua_State *L, const struct frame_info *info, struct str uid)
+{
+	const struct settings *s = worker_current()->o.settings;
+	char text[SOCK_TEXT_MAX];
+
+	if (!info || info->port >= s->n_ports)
+		return push_code(L, CODE_NO_CONNECTION);
+	lua_createtable(L, 0, 10);
+	lua_pushstring(L, sock_peer_text(&info->peer, text));
+	lua_setfield(L, -2, "remote_ip");
+	set_number(L, "remote_port", info->peer.port);
+	set_number(L, "server_port", settings_port_number(&s->ports[info->port]));
+	set_number(L, "reactor_id", info->reactor);
+	set_number(L, "connect_time", (double)info->connected_us / 1e6);
+	set_number(L, "last_recv_time", (double)info->received_us / 1e6);
+	set_number(L, "send_queued_bytes", (double)info->queued);
+	lua_pushboolean(L, info->closing != 0);
+	lua_setfield(L, -2, "closing");
+	set_uid(L, uid);
+	return 1;
+}
+
 int api_conn_info(lua_State *L)
 {
 	const struct session *s = session_find(worker_current(), id_of(L));
-	char text[SOCK_TEXT_MAX];
+	struct frame_info info;
 
-	if (!s)
-		return push_code(L, CODE_NO_CONNECTION);
-	lua_createtable(L, 0, 9);
-	lua_pushstring(L, sock_peer_text(&s->peer, text));
-	lua_setfield(L, -2, "remote_ip");
-	set_number(L, "remote_port", s->peer.port);
-	set_number(L, "server_port", settings_port_number(s->port));
-	set_number(L, "reactor_id", s->reactor);
-	set_number(L, "connect_time", (double)s->connected_us / 1e6);
-	set_number(L, "last_recv_time", (double)(s->received_us ? s->received_us : s->connected_us) / 1e6);
+	if (!s || s->moved)
+		return inquiry_info(worker_current(), L, id_of(L), "server:get_client_info", push_info);
+	info = (struct frame_info){
+		.peer = s->peer,
+		.reactor = s->reactor,
+		.port = s->port->index,
+		.closing = s->closing || s->closed,
+		.connected_us = s->connected_us,
+		.received_us = s->received_us ? s->received_us : s->connected_us,
+		.queued = s->out.sent - s->out.acked,
+	};
+	push_info(L, &info, str_from(s->uid ? s->uid : ""));
 	set_number(L, "recv_queued_bytes", (double)s->queued);
-	set_number(L, "send_queued_bytes", (double)(s->out.sent - s->out.acked));
-	lua_pushboolean(L, s->closing || s->closed);
-	lua_setfield(L, -2, "closing");
-	push_uid(L, s);
+	return 1;
+}
+
+static int push_existence(lua_State *L, const struct frame_info *info, struct str uid LS_UNUSED)
+{
+	lua_pushboolean(L, info && !info->closing);
+	return 1;
+}
+
+int api_conn_exists(lua_State *L)
+{
+	const struct session *s = session_find(worker_current(), id_of(L));
+
+	if (!s || s->moved)
+		return inquiry_info(worker_current(), L, id_of(L), "server:exists", push_existence);
+	lua_pushboolean(L, !s->closed && !s->closing);
+	return 1;
+}
+
+int api_conn_list(lua_State *L)
+{
+	conn_id after = (conn_id)luaL_optnumber(L, 2, 0);
+	lua_Number n = luaL_optnumber(L, 3, 10);
+
+	if (n < 1 || n > INQUIRY_LIST_MAX)
+		return state_error(L, "bad argument #2 to 'server:get_client_list' (1 to %d expected, got %.14g)",
+		                   INQUIRY_LIST_MAX, n);
+	return inquiry_list(worker_current(), L, after, (unsigned)n);
+}
+
+/* In Lua, since it waits between its steps: lua/luaserv/connections.lua. */
+int api_conn_iterate(lua_State *L)
+{
+	lua_getglobal(L, "require");
+	lua_pushliteral(L, "luaserv.connections");
+	lua_call(L, 1, 1);
+	lua_pushvalue(L, 1);
+	lua_call(L, 1, 1);
 	return 1;
 }

@@ -15,3 +15,5 @@ int api_conn_bind(lua_State *L);
 int api_conn_protect(lua_State *L);
 int api_conn_heartbeat(lua_State *L);
 int api_conn_info(lua_State *L);
+int api_conn_list(lua_State *L);
+int api_conn_iterate(lua_State *L);

@@ -47,6 +47,19 @@ struct frame_open {
 	uint32_t reactor;
 };
 
+enum frame_ask { FRAME_ASK_LIST, FRAME_ASK_INFO };
+
+/* Payload of ANSWER to INFO, before the uid. */
+struct frame_info {
+	struct sock_peer peer;
+	uint32_t reactor;
+	uint32_t port; /* index */
+	uint32_t closing;
+	uint64_t connected_us; /* wall clock */
+	uint64_t received_us;
+	uint64_t queued; /* bytes for the peer */
+};
+
 /* Payload of CLOSED. */
 struct frame_closed {
 	uint64_t bytes_in;

@@ -35,6 +35,7 @@ struct link {
 	void *ctx;
 	bool full;          /* the backlog is not empty: stop producing where you can */
 	uint32_t piece_max; /* a payload up to this travels uncut */
+	unsigned ends;      /* processes that hear what is sent: one, but for those of role/mesh.c */
 	uint64_t sent;      /* frames */
 	uint64_t received;
 };

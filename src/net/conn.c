@@ -1,6 +1,7 @@
 #include "net/conn.h"
 
 #include "base/bits.h"
+#include "base/clock.h"
 #include "base/fault.h"
 #include "ipc/board.h"
 
@@ -491,6 +492,7 @@ void conn_spare(struct conn *c, bool spare)
 void conn_start(struct conn *c)
 {
 	c->last_input = now_of(c);
+	c->connected_s = (uint32_t)(clock_wall_us() / 1000000);
 	follow_phase(c, false);
 	watch_what_matters(c);
 }

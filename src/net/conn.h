@@ -52,6 +52,7 @@ struct conn {
 	uint64_t last_input;     /* loop time */
 	uint64_t deadline;       /* monotonic; 0: none.  The timer may stand earlier and is then set again. */
 	uint64_t message_due_us; /* the owner's: when the next message is due, by message_rate */
+	uint32_t connected_s;    /* wall clock */
 	uint32_t opened;         /* the owner's: how often OPEN has been sent */
 	uint16_t home;           /* the owner's: worker slot */
 	uint8_t state;           /* enum conn_state */

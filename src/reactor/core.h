@@ -119,6 +119,11 @@ int dispatch_packet(struct reactor *r, const struct port *port, const struct soc
 /* The hash of what the port's dispatch_key finds in a message; false: it is not there. */
 bool keyed_hash(const struct port *port, const struct str *parts, int n, uint64_t *hash);
 
+/* ---- census.c ----------------------------------------------------------------------------------------------------------- */
+
+/* ASK of a worker, answered on its link. */
+int census_answer(struct reactor *r, struct link *line, const struct frame *f);
+
 /* ---- groups.c ----------------------------------------------------------------------------------------------------------- */
 
 struct member;

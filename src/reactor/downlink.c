@@ -239,6 +239,8 @@ int downlink_on_frame(void *ctx, const struct frame *f, struct str payload)
 
 	if (f->type == FRAME_SENDTO)
 		return packets_on_sendto(gen->reactor, f, payload);
+	if (f->type == FRAME_ASK)
+		return gen->line ? census_answer(gen->reactor, gen->line, f) : 0;
 	if (f->type == FRAME_PUBLISH)
 		return groups_publish(gen->reactor, f, payload);
 	c = reactor_conn(gen->reactor, f->conn);
@@ -277,4 +279,12 @@ int downlink_on_frame(void *ctx, const struct frame *f, struct str payload)
 	default:
 		return 0;
 	}
+}
+
+int reactor_foreign(struct reactor *r, struct link *back, const struct frame *f, struct str payload)
+{
+	/* A process that was told of no connection here and owes no answer: what it says counts like that of any other worker. */
+	struct uplink_gen stranger = { .reactor = r, .line = back };
+
+	return downlink_on_frame(&stranger, f, payload);
 }

@@ -35,6 +35,8 @@ struct reactor *reactor_start(const struct reactor_opts *opts, struct err *err);
 int reactor_listen(struct reactor *r, int fd, const struct port *port, struct err *err);
 /* The same from another thread, as soon as its loop comes to it; what fails is logged. (any thread) */
 void reactor_listen_soon(struct reactor *r, int fd, const struct port *port);
+/* BASE: a frame of another process's worker; `back` leads there (NULL: nowhere).  -EBADMSG: it is malformed. */
+int reactor_foreign(struct reactor *r, struct link *back, const struct frame *f, struct str payload);
 /* No further connections are accepted; the descriptors are closed here but live on in the keeper. */
 void reactor_unlisten(struct reactor *r);
 

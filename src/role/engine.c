@@ -324,6 +324,26 @@ void engine_free(struct engine *e)
 	free(e);
 }
 
+void engine_attach_peer(struct engine *e, unsigned slot, struct link *lane)
+{
+	worker_attach_peer(e->worker, slot, lane);
+}
+
+int engine_on_up(struct engine *e, struct link *back, const struct frame *f, struct str payload)
+{
+	return e->reactor ? reactor_foreign(e->reactor, back, f, payload) : 0;
+}
+
+int engine_on_down(struct engine *e, const struct frame *f, struct str payload)
+{
+	return worker_foreign(e->worker, f, payload);
+}
+
+size_t engine_whole_max(const struct settings *s)
+{
+	return (size_t)longest_message(s);
+}
+
 uint64_t engine_connections(const struct engine *e)
 {
 	return e->reactor ? reactor_connections(e->reactor) : 0;

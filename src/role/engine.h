@@ -5,6 +5,7 @@
 #pragma once
 
 #include "ipc/chan.h"
+#include "ipc/link.h"
 #include "loop/loop.h"
 #include "super/release.h"
 
@@ -44,10 +45,17 @@ int engine_start(struct engine *e, struct err *err);
 /* Finishes what is under way within `wait_ms`; `now`: connections with nothing under way are closed. May be
  * called again with less time. */
 void engine_stop(struct engine *e, uint64_t wait_ms, bool now);
+/* Base mode: the way to the processes of a slot; lent, and outlives the engine.  May be called again. */
+void engine_attach_peer(struct engine *e, unsigned slot, struct link *lane);
+/* A frame of another process for the reactor, or for the worker here.  Negative: it broke the rules. */
+int engine_on_up(struct engine *e, struct link *back, const struct frame *f, struct str payload);
+int engine_on_down(struct engine *e, const struct frame *f, struct str payload);
 /* A new access log, taken. */
 void engine_access_log(struct engine *e, int fd);
 void engine_free(struct engine *e);
 
+/* The longest payload that a frame may have with these settings. */
+size_t engine_whole_max(const struct settings *s);
 /* Connections open in its own reactor. */
 uint64_t engine_connections(const struct engine *e);
 const struct board_worker *engine_board(const struct engine *e);

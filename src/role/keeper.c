@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "role/fanout.h"
+#include "role/peers.h"
 #include "role/setup.h"
 #include "sys/bell.h"
 #include "sys/fd.h"
@@ -63,6 +64,7 @@ static void free_gen(void *ctx)
 		chan_close(&g->board);
 	chan_fds_close(&g->fds);
 	fd_close(&g->control);
+	fd_close(&g->inbox);
 	fd_close(&g->child.pidfd);
 	free(g);
 }
@@ -111,11 +113,13 @@ static int fill_gen(struct keeper *k, struct keeper_gen *g, bool canary, pid_t m
 	r = unixmsg_pair(pair);
 	if (r == 0)
 		r = setup_send(&setup, pair[0]); /* it waits there until the process begins to read */
-	if (r == 0 && manager > 0) {
+	if (r == 0) {
 		g->control = fcntl(pair[0], F_DUPFD_CLOEXEC, 3);
 		if (g->control < 0)
 			r = -errno;
 	}
+	if (r == 0 && k->o.reactors == 0)
+		r = peers_introduce(k, g, pair[0]);
 	return r < 0 ? err_set(err, r, "a worker's control socket cannot be filled: %s", strerror(-r)) : 0;
 }
 
@@ -132,6 +136,7 @@ int keeper_open(struct keeper *k, unsigned slot, uint64_t generation, uint64_t e
 		.generation = generation,
 		.epoch = epoch,
 		.control = -1,
+		.inbox = -1,
 		.fds = { -1, -1, -1 },
 		.child = { .pidfd = -1 },
 	};
@@ -223,8 +228,10 @@ void keeper_gone(struct keeper *k, unsigned slot, uint64_t generation, bool unex
 	if (!g)
 		return;
 	list_del(&g->link);
-	if (k->o.reactors == 0)
+	if (k->o.reactors == 0) {
 		add_totals(k, g);
+		peers_forget(k, g);
+	}
 	if (k->o.reactors == 0 || !g->attached) {
 		free_gen(g);
 		return;

@@ -24,7 +24,8 @@ struct keeper_gen {
 	struct chan_fds fds;
 	struct chan chan;   /* process mode: the rings, used by the reactors */
 	struct chan board;  /* its counters, read-only */
-	int control;        /* our copy of the supervisor's end; -1: the supervisor is this process */
+	int control;        /* our copy of the supervisor's end */
+	int inbox;          /* base mode: to write to, for its peers; -1: none */
 	struct child child; /* pid 0: not spawned yet */
 	bool attached;      /* the reactors were told of it */
 	bool ended;         /* reaped by us; `status` holds how */

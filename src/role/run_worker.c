@@ -3,6 +3,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "role/engine.h"
+#include "role/mesh.h"
+#include "role/peers.h"
 #include "role/lifeline.h"
 #include "super/control.h"
 #include "sys/fd.h"
@@ -24,6 +26,7 @@ struct worker_role {
 	struct release *release;
 	struct engine_opts setup;
 	struct engine *engine;
+	struct mesh *mesh; /* base mode */
 	int bells[REACTORS_MAX];
 	unsigned n_bells;
 	int listeners[SETTINGS_PORTS_MAX];
@@ -69,6 +72,64 @@ static void on_retire(void *ctx)
 static void on_stopped(void *ctx)
 {
 	leave(ctx, 0);
+}
+
+/* ---- other workers, in base mode ---------------------------------------------------------------- */
+
+static int on_up(void *ctx, struct link *back, const struct frame *f, struct str payload)
+{
+	struct worker_role *w = ctx;
+
+	return w->loaded ? engine_on_up(w->engine, back, f, payload) : 0;
+}
+
+static int on_down(void *ctx, const struct frame *f, struct str payload)
+{
+	struct worker_role *w = ctx;
+
+	return w->loaded ? engine_on_down(w->engine, f, payload) : 0;
+}
+
+static void on_lane(void *ctx, unsigned slot, struct link *lane)
+{
+	struct worker_role *w = ctx;
+
+	if (w->engine)
+		engine_attach_peer(w->engine, slot, lane);
+}
+
+static int take_inbox(struct worker_role *w, struct ctl_msg *m)
+{
+	const struct settings *s = w->release ? &w->release->settings : NULL;
+	struct mesh_opts o = {
+		.loop = &w->loop,
+		.slot = w->setup.slot,
+		.generation = w->setup.generation,
+		.on_up = on_up,
+		.on_down = on_down,
+		.on_lane = on_lane,
+		.ctx = w,
+	};
+
+	if (!s || w->mesh || w->setup.reactors)
+		return -EPROTO;
+	o.backlog_max = s->link_backlog_size;
+	o.whole_max = engine_whole_max(s);
+	w->mesh = mesh_new(&o);
+	return mesh_listen(w->mesh, ctl_take_fd(m, 0));
+}
+
+static int take_peers(struct worker_role *w, struct ctl_msg *m)
+{
+	if (!w->mesh || m->text.len != (size_t)m->n_fds * sizeof(struct peers_entry))
+		return -EPROTO;
+	for (int i = 0; i < m->n_fds; i++) {
+		struct peers_entry e;
+
+		memcpy(&e, m->text.p + (size_t)i * sizeof e, sizeof e);
+		mesh_add(w->mesh, e.slot, e.generation, ctl_take_fd(m, i));
+	}
+	return 0;
 }
 
 /* ---- set-up ---------------------------------------------------------------------------------- */
@@ -126,10 +187,13 @@ static int load(struct worker_role *w, struct ctl_msg *m)
 	o->on_stopped = on_stopped;
 	o->ctx = w;
 	w->engine = engine_new(o, &err);
-	if (w->engine)
-		engine_load(w->engine);
-	else
+	if (!w->engine) {
 		fail(w, err.text);
+		return 0;
+	}
+	if (w->mesh)
+		mesh_tell_lanes(w->mesh);
+	engine_load(w->engine);
 	return 0;
 }
 
@@ -174,6 +238,16 @@ static void on_msg(struct control *c, struct ctl_msg *m)
 		break;
 	case CTL_LISTENERS:
 		r = take_fds(m, w->listeners, &w->n_listeners, w->setup.n_listeners);
+		break;
+	case CTL_INBOX:
+		r = take_inbox(w, m);
+		break;
+	case CTL_PEERS:
+		r = take_peers(w, m);
+		break;
+	case CTL_PEER_GONE:
+		if (w->mesh)
+			mesh_remove(w->mesh, m->slot, m->generation);
 		break;
 	case CTL_LOAD:
 		r = load(w, m);
@@ -251,6 +325,7 @@ int run_worker(int control)
 	watch_close(&w->signals, NULL);
 	watch_release(&w->control.watch, NULL);
 	engine_free(w->engine);
+	mesh_free(w->mesh);
 	release_unref(w->release);
 	loop_fini(&w->loop);
 	free(w);

@@ -23,6 +23,18 @@ int unixmsg_pair(int fds[2])
 	return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0 ? -errno : 0;
 }
 
+int unixmsg_inbox(int fds[2])
+{
+	enum { WANTED = 4 << 20 };
+	int size = WANTED;
+
+	if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0)
+		return -errno;
+	/* As much as the system allows: net.core.wmem_max. */
+	(void)setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+	return 0;
+}
+
 static void attach_fds(struct msghdr *msg, union control *control, const int *fds, int n_fds)
 {
 	size_t size = (size_t)n_fds * sizeof *fds;

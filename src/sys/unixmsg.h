@@ -11,6 +11,9 @@ enum { UNIXMSG_FDS_MAX = 200 }; /* the kernel's own bound is 253 */
 /* SEQPACKET pair, close-on-exec, non-blocking.  0 or negative errno. */
 int unixmsg_pair(int fds[2]);
 
+/* The same of datagrams: [0] to write to, by any number of processes, [1] to read from; both hold what usual limits allow. */
+int unixmsg_inbox(int fds[2]);
+
 /* Sends one message of at least one byte; at most 64 parts are gathered.  0, or -EAGAIN, -EPIPE, …; descriptors stay
  * the caller's. */
 int unixmsg_send(int fd, const struct str *parts, int n_parts, const int *fds, int n_fds);

@@ -2,6 +2,8 @@
 
 #include "base/bits.h"
 
+#include <errno.h>
+
 static const struct {
 	int code;
 	const char *text;
@@ -26,4 +28,9 @@ const char *codes_text(int code)
 		if (texts[i].code == code)
 			return texts[i].text;
 	return "unknown error";
+}
+
+int codes_of_send(int r)
+{
+	return r == 0 ? 0 : r == -ENOTCONN ? CODE_NO_CONNECTION : r == -ENOMEM ? CODE_NO_MEMORY : CODE_OUTPUT_OVERFLOW;
 }

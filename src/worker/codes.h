@@ -16,5 +16,7 @@ enum code {
 	CODE_TOO_LARGE = 1203,
 };
 
+/* What worker_send_any() returned, as a code; 0: it was sent. */
+int codes_of_send(int r);
 /* "the connection was closed by the peer" */
 const char *codes_text(int code);

@@ -7,13 +7,8 @@ int group_change(struct worker *w, conn_id id, struct str name, bool join)
 {
 	struct frame f = { .type = join ? FRAME_JOIN : FRAME_LEAVE, .conn = id };
 	const struct session *s = session_find(w, id);
-	struct link *line = worker_link(w, id);
 
-	if (!line)
-		return CODE_NO_CONNECTION;
-	if (s && s->closed)
-		return CODE_CLOSED;
-	return link_send(line, &f, &name, 1) < 0 ? CODE_OUTPUT_OVERFLOW : 0;
+	return s && s->closed ? CODE_CLOSED : codes_of_send(worker_send_any(w, &f, &name, 1));
 }
 
 int group_publish(struct worker *w, struct str name, struct str bytes, conn_id except)
@@ -22,8 +17,12 @@ int group_publish(struct worker *w, struct str name, struct str bytes, conn_id e
 	struct str parts[2] = { name, bytes };
 	int code = 0;
 
-	for (unsigned i = 0; i < SLOTS_OWNERS; i++)
-		if (w->links[i] && link_send(w->links[i], &f, parts, 2) < 0)
+	for (unsigned i = 0; i < SLOTS_OWNERS; i++) {
+		bool fine = (!w->links[i] || link_send(w->links[i], &f, parts, 2) == 0) &
+		            (!w->peers[i] || link_send(w->peers[i], &f, parts, 2) == 0);
+
+		if (!fine)
 			code = CODE_OUTPUT_OVERFLOW;
+	}
 	return code;
 }

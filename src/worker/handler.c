@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "lua/bind.h"
+#include "worker/inquiry.h"
 #include "worker/packet.h"
 
 #include <errno.h>
@@ -120,6 +121,9 @@ int handler_on_frame(void *ctx, const struct frame *f, struct str payload)
 		return 0;
 	case FRAME_CLOSED:
 		return session_on_closed(w, f, payload);
+	case FRAME_ANSWER:
+		inquiry_on_answer(w, f, payload);
+		return 0;
 	case FRAME_MOVED:
 		session_on_moved(w, f);
 		return 0;

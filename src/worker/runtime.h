@@ -25,6 +25,9 @@ struct worker {
 	bool has_bell;
 	struct link *links[SLOTS_OWNERS]; /* by reactor id */
 	unsigned n_links;
+	struct link *peers[SLOTS_OWNERS]; /* base mode: to the reactors of other workers, by their id */
+	struct list questions;            /* struct question, see inquiry.c */
+	uint32_t asked;
 	unsigned n_byes;
 	struct list ready;
 	struct list room_waiters; /* struct outflow.waiting */
@@ -57,6 +60,9 @@ void worker_count_end(struct worker *w);
 void worker_out_of_memory(struct worker *w, const char *consequence);
 /* The link that leads to a connection; NULL: no such reactor here. */
 struct link *worker_link(struct worker *w, conn_id id);
+/* Sends a frame to whoever has the connection f->conn, this worker's reactors or, in base mode, another process.  -ENOTCONN: nobody can
+ * have it; -ENOBUFS: not taken. */
+int worker_send_any(struct worker *w, const struct frame *f, const struct str *parts, int n);
 
 /* Runs a handler with the `nargs` values on the stack of the state it returns.  handler_begin() gives that state with the
  * function pushed (a new task, or in plain mode the main state); NULL: max_coroutine is reached. */

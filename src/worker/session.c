@@ -391,11 +391,8 @@ void session_on_ack(struct worker *w, const struct frame *f)
 int session_close(struct worker *w, conn_id id, bool reset)
 {
 	struct session *s = session_find(w, id);
-	struct link *line = worker_link(w, id);
 	struct frame f = { .type = FRAME_CLOSE, .flags = reset ? FRAME_RESET : 0, .conn = id };
 
-	if (!line)
-		return CODE_NO_CONNECTION;
 	if (s && s->closed)
 		return CODE_CLOSED;
 	if (s && s->closing && !reset)
@@ -404,7 +401,7 @@ int session_close(struct worker *w, conn_id id, bool reset)
 		s->closing = true;
 	if (s && !reset && !list_empty(&s->out.pending))
 		return 0; /* what was sent before leaves before: see close_when_empty() */
-	return link_send(line, &f, NULL, 0) < 0 ? CODE_OUTPUT_OVERFLOW : 0;
+	return codes_of_send(worker_send_any(w, &f, NULL, 0));
 }
 
 static int fail(lua_State *L, int code)
@@ -415,13 +412,11 @@ static int fail(lua_State *L, int code)
 /* A connection this worker was not told of: nobody accounts for its bytes here, the reactor holds it to its limit. */
 static int send_unknown(struct worker *w, lua_State *L, conn_id id, struct str bytes)
 {
-	struct link *line = worker_link(w, id);
 	struct frame f = { .type = FRAME_SEND, .conn = id };
+	int code = codes_of_send(worker_send_any(w, &f, &bytes, 1));
 
-	if (!line)
-		return fail(L, CODE_NO_CONNECTION);
-	if (link_send(line, &f, &bytes, 1) < 0)
-		return fail(L, CODE_OUTPUT_OVERFLOW);
+	if (code)
+		return fail(L, code);
 	lua_pushboolean(L, 1);
 	return 1;
 }
@@ -486,17 +481,32 @@ static int measure_file(const char *path, uint64_t offset, uint64_t *length)
 	return 0;
 }
 
+static int send_file_unknown(struct worker *w, lua_State *L, conn_id id, const struct frame_file *file,
+                             const char *path)
+{
+	struct str parts[2] = { str_make(file, sizeof *file), str_from(path) };
+	struct frame f = { .type = FRAME_SEND_FILE, .conn = id };
+	int code = codes_of_send(worker_send_any(w, &f, parts, 2));
+
+	if (code)
+		return fail(L, code);
+	lua_pushboolean(L, 1);
+	return 1;
+}
+
 int session_send_file(struct worker *w, lua_State *L, conn_id id, const char *path, uint64_t offset, uint64_t length)
 {
 	struct session *s = session_find(w, id);
 	struct frame_file file = { .offset = offset };
-	int code = s ? sending_code(s) : CODE_NO_CONNECTION;
+	int code = s ? sending_code(s) : 0;
 
 	if (code == 0)
 		code = measure_file(path, offset, &length);
 	if (code)
 		return fail(L, code);
 	file.length = length;
+	if (!s)
+		return send_file_unknown(w, L, id, &file, path);
 	lua_pushlstring(L, (const char *)&file, sizeof file);
 	lua_pushstring(L, path);
 	lua_concat(L, 2);
@@ -507,38 +517,24 @@ int session_protect(struct worker *w, conn_id id, bool protect)
 {
 	struct frame f = { .type = FRAME_PROTECT, .conn = id, .arg = protect };
 	struct session *s = session_find(w, id);
+	int code = s && s->closed ? CODE_CLOSED : codes_of_send(worker_send_any(w, &f, NULL, 0));
 
-	if (!s)
-		return CODE_NO_CONNECTION;
-	if (s->closed)
-		return CODE_CLOSED;
-	if (link_send(s->out.line, &f, NULL, 0) < 0)
-		return CODE_OUTPUT_OVERFLOW;
-	s->spared = protect;
-	return 0;
+	if (s && code == 0)
+		s->spared = protect;
+	return code;
 }
 
 int session_bind(struct worker *w, conn_id id, struct str uid)
 {
 	struct frame f = { .type = FRAME_BIND, .conn = id };
 	struct session *s = session_find(w, id);
-	struct link *line = worker_link(w, id);
-	char *copy;
+	int code = s && s->closed ? CODE_CLOSED : codes_of_send(worker_send_any(w, &f, &uid, 1));
 
-	if (!line)
-		return CODE_NO_CONNECTION;
-	if (s && s->closed)
-		return CODE_CLOSED;
-	copy = s ? xmemdup0(uid.p, uid.len) : NULL;
-	if (link_send(line, &f, &uid, 1) < 0) {
-		free(copy);
-		return CODE_OUTPUT_OVERFLOW;
-	}
-	if (s) {
+	if (s && code == 0) {
 		free(s->uid);
-		s->uid = copy;
+		s->uid = xmemdup0(uid.p, uid.len);
 	}
-	return 0;
+	return code;
 }
 
 bool session_is_silent(const struct session *s)
@@ -561,10 +557,11 @@ struct session *session_next(struct worker *w, size_t *cursor)
 
 int session_pause(struct worker *w, conn_id id, bool pause)
 {
+	struct frame f = { .type = pause ? FRAME_PAUSE : FRAME_RESUME, .conn = id };
 	struct session *s = session_find(w, id);
 
 	if (!s)
-		return CODE_NO_CONNECTION;
+		return codes_of_send(worker_send_any(w, &f, NULL, 0));
 	if (s->closed)
 		return CODE_CLOSED;
 	s->held = pause;

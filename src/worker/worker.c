@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "lua/bind.h"
 #include "sys/bell.h"
+#include "worker/inquiry.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -34,6 +35,22 @@ void worker_out_of_memory(struct worker *w, const char *consequence)
 struct link *worker_link(struct worker *w, conn_id id)
 {
 	return w->links[conn_id_owner(id)];
+}
+
+int worker_send_any(struct worker *w, const struct frame *f, const struct str *parts, int n)
+{
+	unsigned owner = conn_id_owner(f->conn);
+	struct link *own = w->links[owner];
+	/* In base mode an older process of this worker's slot may have what is not known here. */
+	struct link *peer =
+		w->peers[owner] && w->peers[owner]->ends > 0 && !session_find(w, f->conn) ? w->peers[owner] : NULL;
+	int r = own || peer ? 0 : -ENOTCONN;
+
+	if (own)
+		r = link_send(own, f, parts, n);
+	if (peer && r == 0)
+		r = link_send(peer, f, parts, n);
+	return r;
 }
 
 void worker_count_begin(struct worker *w)
@@ -415,6 +432,7 @@ struct worker *worker_new(const struct worker_opts *opts)
 	w->o = *opts;
 	list_init(&w->ready);
 	list_init(&w->room_waiters);
+	list_init(&w->questions);
 	map_init(&w->sessions);
 	map_init(&w->requests);
 	timer_init(&w->drain_timer, check_drained);
@@ -444,7 +462,23 @@ void worker_attach(struct worker *w, unsigned reactor, struct link *link)
 	link->on_returned = outflow_returned;
 	link->ctx = w;
 	w->links[reactor] = link;
+	link->ends = 1;
 	w->n_links++;
+}
+
+void worker_attach_peer(struct worker *w, unsigned owner, struct link *link)
+{
+	link->on_room = on_room;
+	link->ctx = w;
+	w->peers[owner] = link;
+}
+
+int worker_foreign(struct worker *w, const struct frame *f, struct str payload)
+{
+	if (f->type != FRAME_ANSWER)
+		return -EBADMSG;
+	inquiry_on_answer(w, f, payload);
+	return 0;
 }
 
 static void close_links(struct worker *w)

@@ -38,6 +38,11 @@ void worker_load(struct worker *w, const struct lua_module *modules, bool selfte
                  void (*done)(void *ctx, const struct err *err), void *ctx);
 /* The link to reactor `reactor`, taken. */
 void worker_attach(struct worker *w, unsigned reactor, struct link *link);
+/* Base mode: the way to the reactors of another worker; lent, and outlives the worker's use of it. */
+void worker_attach_peer(struct worker *w, unsigned owner, struct link *link);
+/* A frame that another worker's reactor sent.  -EBADMSG: that is none it may send. */
+struct frame;
+int worker_foreign(struct worker *w, const struct frame *f, struct str payload);
 /* The eventfd that reactors ring (process mode); taken. */
 int worker_set_bell(struct worker *w, int bell);
 /* Takes nothing new once all reactors said BYE; runs worker_exit while work is left; on_drained at the latest after

@@ -39,7 +39,7 @@ sub clients_in ($server, $group, $n) {
 }
 
 matrix 'all members get what is published, over all workers' => sub ($mode) {
-	my $server = start_server(app => $app, settings => { worker_num => $mode eq 'base' ? 1 : 3 });
+	my $server = start_server(app => $app, settings => { worker_num => 3 });
 	my @members = clients_in($server, 'room', 9);
 	my @others = clients_in($server, 'elsewhere', 2);
 	my $outside = $server->client;

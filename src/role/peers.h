@@ -1,0 +1,17 @@
+/* Base mode: the keeper makes the worker processes known to each other (role/mesh.h). */
+#pragma once
+
+#include "role/keeper.h"
+
+/* Gives a new process its inbox and the way to those that live, and them the way to it.  `control` is our end of its control socket.
+ * 0 or negative errno. */
+int peers_introduce(struct keeper *k, struct keeper_gen *g, int control);
+/* It has ended. */
+void peers_forget(struct keeper *k, const struct keeper_gen *g);
+
+/* Text of PEERS: one for each descriptor. */
+struct peers_entry {
+	uint32_t slot;
+	uint32_t unused;
+	uint64_t generation;
+};
