@@ -82,6 +82,11 @@ int api_conn_resume(lua_State *L)
 	return push_code(L, session_pause(worker_current(), id_of(L), false));
 }
 
+int api_conn_confirm(lua_State *L)
+{
+	return push_code(L, session_confirm(worker_current(), id_of(L)));
+}
+
 int api_conn_bind(lua_State *L)
 {
 	char uid[SESSION_UID_MAX];

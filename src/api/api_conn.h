@@ -11,6 +11,7 @@ int api_conn_close(lua_State *L);
 int api_conn_exists(lua_State *L);
 int api_conn_pause(lua_State *L);
 int api_conn_resume(lua_State *L);
+int api_conn_confirm(lua_State *L);
 int api_conn_bind(lua_State *L);
 int api_conn_protect(lua_State *L);
 int api_conn_heartbeat(lua_State *L);

@@ -252,6 +252,8 @@ static const struct bind_row server_methods[] = {
 	{ "pause", api_conn_pause, "i", LUA_ROLE_WORKER,
 	  "pause(fd) -> true | nil, message, code: the connection is not read until resume(fd)." },
 	{ "resume", api_conn_resume, "i", LUA_ROLE_WORKER, "resume(fd) -> true | nil, message, code" },
+	{ "confirm", api_conn_confirm, "i", LUA_ROLE_WORKER,
+	  "confirm(fd) -> true | nil, message, code: a connection of a port with enable_delay_receive is read from now on." },
 	{ "bind", api_conn_bind, "ia", LUA_ROLE_WORKER,
 	  "bind(fd, uid) -> true | nil, message, code: names the connection with a number or string; with dispatch_mode uid all "
 	  "connections of one uid are served by one worker." },

@@ -187,6 +187,25 @@ static int check_watermarks(const struct settings *s, const struct port *p, stru
 	               p->socket_buffer_size);
 }
 
+static int check_delay_receive(const struct settings *s, const struct port *p, struct err *err)
+{
+	char name[SETTINGS_PORT_TEXT_MAX];
+
+	(void)s;
+	settings_port_text(p, name);
+	if (!p->enable_delay_receive || settings_port_is_udp(p))
+		return 0;
+	if (p->protocol == PROTOCOL_HTTP)
+		return err_set(err, -EINVAL,
+		               "%s: enable_delay_receive is for raw connections, but the port speaks http", name);
+	if (has_event(p, EVENT_connect))
+		return 0;
+	return err_set(
+		err, -EINVAL,
+		"%s: enable_delay_receive needs a \"connect\" handler, which calls server:confirm(fd), now or later",
+		name);
+}
+
 static int check_eof(const struct settings *s, const struct port *p, struct err *err)
 {
 	char name[SETTINGS_PORT_TEXT_MAX];
@@ -258,8 +277,9 @@ static int (*const server_rules[])(const struct settings *s, struct err *err) = 
 };
 
 static int (*const port_rules[])(const struct settings *s, const struct port *p, struct err *err) = {
-	check_address,    check_protocol, check_handler, check_dispatch_events,   check_dispatch_key,
-	check_watermarks, check_eof,      check_length,  check_message_fits_link, check_http_head,
+	check_address,      check_protocol,          check_handler,       check_dispatch_events,
+	check_dispatch_key, check_watermarks,        check_delay_receive, check_eof,
+	check_length,       check_message_fits_link, check_http_head,
 };
 
 int settings_check(const struct settings *s, struct err *err)

@@ -115,8 +115,8 @@ static void on_timer(struct timer *t)
 
 static bool wants_input(const struct conn *c)
 {
-	return c->state == CONN_OPEN && !c->pc.paused && !c->app_paused && !c->pc.close_when_sent && !c->peer_done &&
-	       !list_linked(&c->stalled);
+	return c->state == CONN_OPEN && !c->pc.paused && !c->app_paused && !c->unconfirmed && !c->pc.close_when_sent &&
+	       !c->peer_done && !list_linked(&c->stalled);
 }
 
 /* Reading is begun at once but given up only when an event came that nobody wants: most pauses end before that, and each
@@ -479,7 +479,15 @@ int conn_open(struct conn *c, struct conn_owner *owner, int fd, const struct set
 	list_init(&c->stalled);
 	timer_init(&c->timer, on_timer);
 	c->timed_phase = NO_PHASE;
+	c->unconfirmed = port->enable_delay_receive && c->pc.proto->stateful;
 	return 0;
+}
+
+void conn_confirm(struct conn *c)
+{
+	c->unconfirmed = false;
+	c->last_input = now_of(c);
+	conn_resume(c);
 }
 
 void conn_spare(struct conn *c, bool spare)

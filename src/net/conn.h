@@ -59,6 +59,7 @@ struct conn {
 	uint8_t timed_phase;     /* phase the deadline belongs to */
 	bool peer_done;          /* end of file was read */
 	bool eof_told;           /* and a stateful protocol knows it */
+	bool unconfirmed;        /* enable_delay_receive: not read before conn_confirm() */
 	bool app_paused;         /* the worker asked not to read */
 	bool write_blocked;      /* the socket takes no more for now */
 	bool feeding;            /* conn_feed() is on the stack */
@@ -72,6 +73,8 @@ int conn_open(struct conn *c, struct conn_owner *owner, int fd, const struct set
               const struct port *port, const struct sock_peer *peer, const struct sink *sink);
 /* Begins to read. */
 void conn_start(struct conn *c);
+/* The app lets it be read (enable_delay_receive). */
+void conn_confirm(struct conn *c);
 /* Exempts it from heartbeat_idle_time, or no longer. */
 void conn_spare(struct conn *c, bool spare);
 /* Output was added or close_when_sent set: it will be written before the loop sleeps. */

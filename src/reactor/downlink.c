@@ -260,6 +260,9 @@ int downlink_on_frame(void *ctx, const struct frame *f, struct str payload)
 	case FRAME_PAUSE:
 	case FRAME_RESUME:
 		return on_pause(c, gen, f);
+	case FRAME_CONFIRM:
+		conn_confirm(c);
+		return 0;
 	case FRAME_PROTECT:
 		conn_spare(c, f->arg != 0);
 		return 0;

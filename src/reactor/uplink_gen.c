@@ -221,7 +221,7 @@ static void release_sessions(struct uplink_gen *gen)
 			continue;
 		c->worker = NULL;
 		c->app_paused = false;
-		if (close && c->pc.proto->stateful)
+		if ((close && c->pc.proto->stateful) || c->unconfirmed)
 			conn_kill(c, CLOSE_BY_ERROR, CLOSE_WORKER_LOST);
 		else if (c->eof_told)
 			conn_finish(c, CLOSE_NORMAL); /* nobody is left who would close it */

@@ -109,7 +109,8 @@ static void add_ids(struct question *q, struct str payload)
 /* All processes of one owner have answered, during a reload of base mode there are two. */
 static void settle(struct question *q)
 {
-	qsort(q->ids + q->settled, q->n - q->settled, sizeof *q->ids, by_id);
+	if (q->n > q->settled)
+		qsort(q->ids + q->settled, q->n - q->settled, sizeof *q->ids, by_id);
 	q->n = q->settled = LS_MIN(q->n, q->wanted);
 	q->owner++;
 	q->after = 0;

@@ -513,6 +513,14 @@ int session_send_file(struct worker *w, lua_State *L, conn_id id, const char *pa
 	return sent(s, L, outflow_send_file(&s->out, L, lua_gettop(L), length, may_wait(s), "server:sendfile"));
 }
 
+int session_confirm(struct worker *w, conn_id id)
+{
+	struct frame f = { .type = FRAME_CONFIRM, .conn = id };
+	const struct session *s = session_find(w, id);
+
+	return s && s->closed ? CODE_CLOSED : codes_of_send(worker_send_any(w, &f, NULL, 0));
+}
+
 int session_protect(struct worker *w, conn_id id, bool protect)
 {
 	struct frame f = { .type = FRAME_PROTECT, .conn = id, .arg = protect };

@@ -54,6 +54,8 @@ enum { SESSION_UID_MAX = 256 };
 int session_bind(struct worker *w, conn_id id, struct str uid);
 /* It has sent nothing for heartbeat_idle_time, though it was read and is not protected. */
 bool session_is_silent(const struct session *s);
+/* Has a connection of a port with enable_delay_receive read.  0 or a code. */
+int session_confirm(struct worker *w, conn_id id);
 /* Exempts it from heartbeat_idle_time, or no longer.  0 or a code. */
 int session_protect(struct worker *w, conn_id id, bool protect);
 /* The next open session; NULL: none. `*cursor` starts at 0, and sessions may be closed meanwhile. */

@@ -106,6 +106,10 @@ static void dispatch_rules_hold(void)
 	refused("port 9501: buffer_low_watermark (2048) must be less than buffer_high_watermark (1024), and that at most socket_buffer_size"
 	        " (2097152)",
 	        BIT(receive), SET("buffer_high_watermark=1k", "buffer_low_watermark=2k"));
+	refused("port 9501: enable_delay_receive needs a \"connect\" handler, which calls server:confirm(fd), now or later",
+	        BIT(receive), SET("enable_delay_receive=true"));
+	refused("port 9501: enable_delay_receive is for raw connections, but the port speaks http",
+	        BIT(request) | BIT(connect), SET("enable_delay_receive=true", "protocol=http"));
 	fine("a key that fits", BIT(request), SET("protocol=http", "dispatch_mode=key", "dispatch_key=cookie:sid"));
 	refused("port 9501: package_max_length is 67108864, but it may be at most half of link_backlog_size (67108864), since"
 	        " a message waits there as a whole",

@@ -9,6 +9,7 @@
 ---@field open_length_check? boolean Swoole's name for protocol length. Default: false.
 ---@field open_http_protocol? boolean Swoole's name for protocol http. Default: false.
 ---@field package_eof? string The delimiter of protocol eof, 1 to 8 bytes; it stays in the data. The escapes \r \n \t \0 \xHH and \\ are understood wherever the value comes from. Default: \r\n\r\n.
+---@field enable_delay_receive? boolean A connection is not read before server:confirm(fd); its connect event comes at once. Not for HTTP. Default: false.
 ---@field port_max_connection? integer Connections of this port at a time; one more is refused. Each reactor (base mode: worker) takes its share of them. 0: max_connection alone counts. Default: 0.
 ---@field max_connection_per_address? integer Connections of one client address to this port at a time; one more is refused. An IPv6 /64 is one address. In base mode each worker counts for itself. 0: no limit. Default: 0.
 ---@field accept_rate_per_address? integer Connections of one client address to this port in a second, as many at once; one more is refused. In base mode each worker counts for itself. 0: no limit. Default: 0.
