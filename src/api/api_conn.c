@@ -137,7 +137,7 @@ int api_conn_info(lua_State *L)
 	set_number(L, "reactor_id", s->reactor);
 	set_number(L, "connect_time", (double)s->connected_us / 1e6);
 	set_number(L, "last_recv_time", (double)(s->received_us ? s->received_us : s->connected_us) / 1e6);
-	set_number(L, "recv_queued_bytes", (double)s->queued);
+	set_number(L, "recv_queued_bytes", (double)session_queued(s));
 	set_number(L, "send_queued_bytes", (double)(s->out.sent - s->out.acked));
 	lua_pushboolean(L, s->closing || s->closed);
 	lua_setfield(L, -2, "closing");

@@ -75,6 +75,11 @@ static const struct {
 
 enum dispatch_answer dispatch_choose(struct reactor *r, const struct conn *c, int *slot)
 {
+	/* The beginning of the message comes first, see recall.c. */
+	if (c->recalled) {
+		*slot = (int)(conn_id_slot(c->pc.id) % r->o.slots);
+		return DISPATCH_WAIT;
+	}
 	/* Connect and close events belong to the worker that gets the connection's requests. */
 	if (c->opened)
 		return choose_fixed(r, c, slot);

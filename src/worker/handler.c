@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "lua/bind.h"
 #include "worker/packet.h"
+#include "worker/protocol.h"
 
 #include <errno.h>
 
@@ -122,6 +123,9 @@ int handler_on_frame(void *ctx, const struct frame *f, struct str payload)
 		return session_on_closed(w, f, payload);
 	case FRAME_SHUT:
 		session_on_shut(w, f);
+		return 0;
+	case FRAME_RECALL:
+		protocol_on_recall(w, f);
 		return 0;
 	case FRAME_ACK:
 		return on_ack(w, f);

@@ -3,7 +3,8 @@
 
 ---Settings of a port.
 ---@class luaserv.port_settings
----@field protocol? "tcp"|"eof"|"length"|"http" Framing of this port: tcp (every read is a message), eof, length or http. Default: tcp.
+---@field protocol? "tcp"|"eof"|"length"|"http"|"lua"|string|luaserv.protocol Framing of this port: tcp (every read is a message), eof, length, http, or lua: a protocol written in Lua. Any other name is that of a Lua module, as is the table that require gives: short for lua and protocol_module. Default: tcp.
+---@field protocol_module? string The Lua module of protocol lua: a table of functions input, decode and encode, loaded by require in each worker. Default: empty.
 ---@field open_eof_check? boolean Swoole's name for protocol eof where a message may hold several delimiters: deliver when the data ends with package_eof. Default: false.
 ---@field open_eof_split? boolean Swoole's name for protocol eof: one message per package_eof. Default: false.
 ---@field open_length_check? boolean Swoole's name for protocol length. Default: false.
