@@ -2,6 +2,7 @@
 use v5.36;
 use lib 't/lib';
 use Test::Luaserv;
+use POSIX ();
 
 # A message is "<digits>:" and as many bytes; its value is a table.
 my $module = <<'LUA';
@@ -348,6 +349,33 @@ matrix 'half a message is completed after the reload', process => $why, sub ($mo
 	}
 	is(scalar(grep { /close/ } $server->notes), 0, 'nobody was closed');
 	ok(wait_for(sub { $server->worker_pids == 2 }), 'the old workers have left');
+};
+
+matrix 'messages cut anywhere while the server reloads again and again', process => $why, sub ($mode) {
+	my $app = version('v') =~ s/"v "/""/r;
+	my $server = start_server(app => $app, files => \%files, settings => { worker_num => 2, reactor_num => 2 });
+	my @clients = map { $server->client(timeout => 30) } 1 .. 10;
+	my ($rounds, $wrong, $n) = (0, 0, 0);
+	my $reloads = fork // die "fork: $!\n";
+
+	if (!$reloads) {
+		my $failed = grep { ($server->reload(app => $app))[0] != 0 } 1 .. 8;
+		POSIX::_exit($failed);
+	}
+	while (waitpid($reloads, POSIX::WNOHANG()) == 0) {
+		my @texts = map { my $i = $n++; join '', map { my $body = "$i.$_" . 'x' x rand 3000; length($body) . ":$body" } 1 .. 3 } @clients;
+		my @rest = @texts;
+		while (grep { length } @rest) {
+			$clients[$_]->send(substr $rest[$_], 0, 1 + rand 2000, '') for grep { length $rest[$_] } 0 .. $#rest;
+		}
+		for my $i (0 .. $#clients) {
+			$wrong++ if $clients[$i]->recv(length $texts[$i]) ne $texts[$i];
+		}
+		$rounds++;
+	}
+	is($?, 0, 'the reloads are committed');
+	is($wrong, 0, "$rounds rounds of messages, none lost or torn");
+	cmp_ok($rounds, '>', 2, 'during the reloads');
 };
 
 matrix 'while its handler runs a connection stays with the old code, in order', process => $why, sub ($mode) {

@@ -74,7 +74,7 @@
 ---@field send_timeout? number|string How long a waiting send may wait; 0: without limit. Default: 60s.
 ---@field ring_size? integer|string Shared memory of one direction between one reactor and one worker; a power of two. Default: 512k.
 ---@field link_backlog_size? integer|string Bytes that may wait in memory behind a full ring before connections are closed. Default: 64m.
----@field worker_error_policy? "keep"|"close" What becomes of the raw TCP connections of a worker that died: keep them for its successor, or close them. Default: keep.
+---@field worker_error_policy? "keep"|"close" What becomes of the raw TCP connections of a worker that died: keep them for its successor, or close them. Those of protocol lua are always closed. Default: keep.
 ---@field worker_max_deaths? integer So many deaths of a worker within a second of its start, in a row, mark its slot failed. Default: 5.
 ---@field image? string[] Globs of further files that belong to the app image, relative to the script. Default: empty.
 ---@field image_max_size? integer|string Largest app image: the Lua files of the script's folder and those in image. Default: 64m.
