@@ -131,7 +131,7 @@ static void on_done(struct task *t, int status)
 			session_close(w, s->id, false);
 	}
 	/* Not here: this is inside the handler's last moments. */
-	session_wake(s);
+	worker_ready(w, ready_of(s));
 }
 
 /* By code (Swoole: -1) or by anybody else. */
@@ -320,7 +320,7 @@ static int add_event(struct session *s, enum settings_event event, struct str da
 		memcpy(e->data, data.p, data.len);
 	list_append(&s->events, &e->link);
 	s->queued += data.len;
-	session_wake(s);
+	worker_ready(s->worker, ready_of(s));
 	if (out)
 		*out = e;
 	return 0;
@@ -398,7 +398,7 @@ int session_on_closed(struct worker *w, const struct frame *f, struct str payloa
 		return 0;
 	s->closed = true;
 	outflow_close(&s->out, f->arg >> 16 == CLOSE_BY_PEER ? CODE_CLOSED_BY_PEER : CODE_CLOSED_BY_SERVER);
-	session_wake(s);
+	worker_ready(w, ready_of(s));
 	if (add_event(s, EVENT_close, (struct str){ 0 }, &e) == 0) {
 		e->how = f->arg;
 		memcpy(&e->totals, payload.p, sizeof e->totals);
@@ -413,7 +413,7 @@ void session_on_shut(struct worker *w, const struct frame *f)
 	if (!s)
 		return;
 	s->shut = true;
-	session_wake(s);
+	worker_ready(w, ready_of(s));
 }
 
 void session_on_ack(struct worker *w, const struct frame *f)

@@ -150,8 +150,8 @@ local luaserv = require "luaserv"
 local server = luaserv.server("127.0.0.1", $PORT)
 server:set { protocol = {
 	input = function(buffer)
-		while buffer == "loop" do end
-		if buffer == "wait" then luaserv.sleep(1) end
+		while buffer:find("^l") do end
+		if buffer:find("^w") then luaserv.sleep(1) end
 		return #buffer
 	end,
 } }
@@ -276,6 +276,33 @@ LUA
 	is($server->client(port => $server->port(3))->send('abcdefgh')->recv(8), 'abcdefgh', 'decode and encode are optional');
 	my ($code, $out) = $server->cli_bare('settings', 'protocol_module', '-s', $server->app_path);
 	like($out, qr/lib\.counted.*\(table 1\)/s, 'the settings name them');
+};
+
+matrix 'an option names another one than the script' => sub ($mode) {
+	my $server = start_server(app => $app =~ s/protocol = require "lib.counted"/protocol = "http"/r, files => \%files,
+		settings => { protocol => 'lib.counted' });
+
+	is($server->client->send('2:ab')->recv(4), '2:AB', 'which holds');
+};
+
+matrix 'a reload may bring another module, but not another protocol' => sub ($mode) {
+	my $server = start_server(app => $app, files => { %files, 'lib/lines.lua' => 'return require "luaserv.protocol.text"' });
+	my ($code, $out, $err) = $server->reload(app => $app =~ s/require "lib.counted"/"eof"/r);
+
+	is($code, 1, 'eof is refused');
+	like($err, qr/protocol \(lua -> eof\)/, 'by name');
+	$server->write_files({ 'lib/counted.lua' => 'return { input = true }' });
+	($code, $out, $err) = $server->reload(app => $app);
+	is($code, 1, 'so is a module that is none');
+	like($err, qr/protocol is a table without a function input/, 'by what is wrong with it');
+	is($server->client->send('2:ab')->recv(4), '2:AB', 'the old one serves on');
+	is(($server->reload(app => <<'LUA'))[0], 0, 'another module');
+local server = require "luaserv".server("127.0.0.1", $PORT)
+server:set { protocol = "lib.lines" }
+server:on("receive", function(server, fd, reactor_id, line) server:send(fd, line:upper()) end)
+server:start()
+LUA
+	is($server->client->send("abc\n")->recv(4), "ABC\n", 'has come');
 };
 
 matrix 'settings that cannot work are refused' => sub ($mode) {
