@@ -1,21 +1,20 @@
 # Writes the Lua library as C arrays, 16 bytes a line:
-# struct embed_file embed_files[] = { { "luaserv.co", data, length }, … }.
+# struct embed_file embed_files[] = { { "luaserv.co", data, length }, … }; modules are named by their path below ROOT.
 set(text "#include \"lua/embed.h\"\n\n")
 set(rows "")
 foreach(file IN LISTS FILES)
-  get_filename_component(stem ${file} NAME_WE)
+  file(RELATIVE_PATH module ${ROOT} ${file})
+  string(REGEX REPLACE "(/init)?[.]lua$" "" module ${module})
+  string(REPLACE "/" "." module ${module})
+  string(REPLACE "." "_" variable ${module})
   file(READ ${file} hex HEX)
   string(LENGTH "${hex}" hex_length)
   math(EXPR length "${hex_length} / 2")
   string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
   string(REGEX REPLACE "(................................................................................)"
     "\\1\n" bytes "${bytes}")
-  string(APPEND text "static const unsigned char ${stem}_lua[] = {\n${bytes}0x00};\n\n")
-  if(stem STREQUAL "init")
-    string(APPEND rows "\t{ \"luaserv\", (const char *)${stem}_lua, ${length} },\n")
-  else()
-    string(APPEND rows "\t{ \"luaserv.${stem}\", (const char *)${stem}_lua, ${length} },\n")
-  endif()
+  string(APPEND text "static const unsigned char ${variable}_lua[] = {\n${bytes}0x00};\n\n")
+  string(APPEND rows "\t{ \"${module}\", (const char *)${variable}_lua, ${length} },\n")
 endforeach()
 string(APPEND text "const struct embed_file embed_files[] = {\n${rows}\t{ 0, 0, 0 },\n};\n")
 file(WRITE ${OUT} "${text}")

@@ -192,7 +192,7 @@ int api_conn_info(lua_State *L)
 		.queued = s->out.sent - s->out.acked,
 	};
 	push_info(L, &info, str_from(s->uid ? s->uid : ""));
-	set_number(L, "recv_queued_bytes", (double)s->queued);
+	set_number(L, "recv_queued_bytes", (double)session_queued(s));
 	return 1;
 }
 

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "lua/app.h"
 #include "lua/callback.h"
+#include "lua/framer.h"
 
 /* ---- settings from Lua ---------------------------------------------------------------------------------------------------------- */
 
@@ -41,21 +42,44 @@ static struct str value_text(lua_State *L, int idx, const char *name)
 	return text;
 }
 
+/* A protocol is given as the module itself: port:set { protocol = require "my.protocol" }. */
+static void set_protocol(lua_State *L, int idx, struct app *app, struct port *port)
+{
+	struct err err = { 0 };
+	struct str name;
+
+	lua_getfield(L, idx, "input");
+	if (!lua_isfunction(L, -1))
+		state_error(L, "protocol is a table without a function input, so it is not a protocol");
+	name = str_from(framer_name(L, idx));
+	if (settings_set(&app->settings, port, "protocol_module", name, LAYER_SCRIPT, &err) < 0 ||
+	    settings_set(&app->settings, port, "protocol", LS_STR("lua"), LAYER_SCRIPT, &err) < 0)
+		state_error(L, "%s", err.text);
+}
+
+static void set_one(lua_State *L, const char *name, int idx, struct app *app, struct port *port)
+{
+	struct err err = { 0 };
+	struct str text;
+
+	if (lua_istable(L, idx) && strcmp(name, "protocol") == 0) {
+		set_protocol(L, idx, app, port);
+		return;
+	}
+	text = value_text(L, idx, name);
+	if (settings_set(&app->settings, port, name, text, LAYER_SCRIPT, &err) < 0)
+		state_error(L, "%s", err.text);
+}
+
 static void set_all(lua_State *L, int table, struct app *app, struct port *port)
 {
 	lua_pushnil(L);
 	while (lua_next(L, table)) {
-		struct err err = { 0 };
 		int top = lua_gettop(L);
 
 		if (lua_type(L, -2) != LUA_TSTRING)
 			state_error(L, "a setting's name is a string, not a %s", luaL_typename(L, -2));
-
-		const char *name = lua_tostring(L, -2);
-		struct str text = value_text(L, top, name);
-
-		if (settings_set(&app->settings, port, name, text, LAYER_SCRIPT, &err) < 0)
-			state_error(L, "%s", err.text);
+		set_one(L, lua_tostring(L, -2), top, app, port);
 		lua_settop(L, top - 1);
 	}
 }

@@ -236,8 +236,9 @@ static const struct bind_row server_methods[] = {
 	{ "on", server_on, "sa", LUA_ROLE_ALL, "on(event, handler) -> server: see the events' reference." },
 	{ "listen", server_listen, "s?i?s?", LUA_ROLE_ALL, "listen(host, port, type) -> port: one more listener." },
 	{ "start", server_start, "", LUA_ROLE_ALL, "start(): ends the script's part; the runtime takes over." },
-	{ "send", api_conn_send, "iS", LUA_ROLE_WORKER,
-	  "send(fd, data) -> true | nil, message, code: waits while the connection's budget is used up." },
+	{ "send", api_conn_send, "ia", LUA_ROLE_WORKER,
+	  "send(fd, data) -> true | nil, message, code: waits while the connection's budget is used up. data is a string, or what "
+	  "encode of the port's protocol in Lua takes." },
 	{ "sendto", api_conn_sendto, "siSi?", LUA_ROLE_WORKER,
 	  "sendto(ip, port, data, server_socket) -> true | nil, message, code: a datagram; from the first UDP port of that "
 	  "family, or that of client.server_socket." },
@@ -245,7 +246,7 @@ static const struct bind_row server_methods[] = {
 	  "close(fd, reset) -> true | nil, message, code: what is queued leaves first, unless reset." },
 	{ "exists", api_conn_exists, "i", LUA_ROLE_WORKER,
 	  "exists(fd) -> boolean: it is open; of a connection that is not this worker's the reactor is asked." },
-	{ "sendwait", api_conn_sendwait, "iS", LUA_ROLE_WORKER,
+	{ "sendwait", api_conn_sendwait, "ia", LUA_ROLE_WORKER,
 	  "sendwait(fd, data) -> true | nil, message, code: as send, and waits for room also when send_yield is off." },
 	{ "sendfile", api_conn_sendfile, "isi?i?", LUA_ROLE_WORKER,
 	  "sendfile(fd, path, offset = 0, length = 0) -> true | nil, message, code: behind what was sent before; 0: to its end." },

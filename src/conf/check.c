@@ -206,6 +206,27 @@ static int check_delay_receive(const struct settings *s, const struct port *p, s
 		name);
 }
 
+/* Half a message waits in the worker that has the connection, so all of its pieces must go there. */
+static int check_protocol_module(const struct settings *s, const struct port *p, struct err *err)
+{
+	char name[SETTINGS_PORT_TEXT_MAX], mode[16];
+
+	if (p->protocol != PROTOCOL_LUA)
+		return 0;
+	settings_port_text(p, name);
+	if (!p->protocol_module[0])
+		return err_set(err, -EINVAL,
+		               "%s: protocol is lua, but protocol_module names no module; say protocol = \"my.module\"",
+		               name);
+	if (s->mode != MODE_PROCESS || settings_keeps_connections(s) || s->worker_num == 1)
+		return 0;
+	return err_set(err, -EINVAL,
+	               "%s: protocol %s is written in Lua, so a worker gathers the pieces of a message, but with"
+	               " dispatch_mode %s they go to several workers; use dispatch_mode fixed or worker_num 1",
+	               name, p->protocol_module,
+	               value_print(&settings_rows[SETTING_dispatch_mode], &s->dispatch_mode, mode, sizeof mode));
+}
+
 static int check_eof(const struct settings *s, const struct port *p, struct err *err)
 {
 	char name[SETTINGS_PORT_TEXT_MAX];
@@ -279,7 +300,7 @@ static int (*const server_rules[])(const struct settings *s, struct err *err) = 
 static int (*const port_rules[])(const struct settings *s, const struct port *p, struct err *err) = {
 	check_address,      check_protocol,          check_handler,       check_dispatch_events,
 	check_dispatch_key, check_watermarks,        check_delay_receive, check_eof,
-	check_length,       check_message_fits_link, check_http_head,
+	check_length,       check_message_fits_link, check_http_head,     check_protocol_module,
 };
 
 int settings_check(const struct settings *s, struct err *err)

@@ -178,6 +178,8 @@ static void lua_type(FILE *f, const struct settings_row *row)
 		fprintf(f, "%s", types[row->kind]);
 	if (row->kind == VALUE_UINT && strcmp(row->def, "auto") == 0)
 		fprintf(f, "|\"auto\"");
+	if (row == &settings_rows[SETTING_protocol])
+		fprintf(f, "|string|luaserv.protocol");
 }
 
 static void lua_class(FILE *f, const char *declaration, enum settings_scope scope)

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,8 +59,13 @@ static const struct settings_names settings_buffer_policies[] = {
 };
 
 static const struct settings_names settings_protocols[] = {
-	{ "tcp", PROTOCOL_TCP },       { "raw", PROTOCOL_TCP },   { "eof", PROTOCOL_EOF },
-	{ "length", PROTOCOL_LENGTH }, { "http", PROTOCOL_HTTP }, { NULL, 0 },
+	{ "tcp", PROTOCOL_TCP },
+	{ "raw", PROTOCOL_TCP },
+	{ "eof", PROTOCOL_EOF },
+	{ "length", PROTOCOL_LENGTH },
+	{ "http", PROTOCOL_HTTP },
+	{ "lua", PROTOCOL_LUA },
+	{ NULL, 0 },
 };
 
 static const struct settings_names settings_length_types[] = {
@@ -309,6 +315,31 @@ static void inherit(struct port *p, struct port *template, unsigned i)
 	p->own[i] = 0;
 }
 
+static bool is_protocol(struct str text)
+{
+	for (const struct settings_names *n = settings_protocols; n->name; n++)
+		if (str_ieq(text, str_from(n->name)))
+			return true;
+	return false;
+}
+
+/* Of the kind that require() takes, if it is no protocol of ours. */
+static bool is_module_name(struct str text)
+{
+	for (size_t i = 0; i < text.len; i++)
+		if (!isalnum((unsigned char)text.p[i]) && !strchr("._-", text.p[i]))
+			return false;
+	return text.len > 0 && !isdigit((unsigned char)text.p[0]) && !is_protocol(text);
+}
+
+static int set_protocol_module(struct settings *s, struct port *port, struct str module, enum settings_layer layer,
+                               struct err *err)
+{
+	int r = settings_set(s, port, "protocol_module", module, layer, err);
+
+	return r < 0 ? r : settings_set(s, port, "protocol", LS_STR("lua"), layer, err);
+}
+
 int settings_set(struct settings *s, struct port *port, const char *name, struct str text, enum settings_layer layer,
                  struct err *err)
 {
@@ -323,6 +354,8 @@ int settings_set(struct settings *s, struct port *port, const char *name, struct
 	if (row->scope == SETTINGS_SERVER && port)
 		return err_set(err, -EINVAL, "%s belongs to the server and cannot be set for one port", name);
 	i = (unsigned)(row - settings_rows);
+	if (i == SETTING_protocol && is_module_name(text))
+		return set_protocol_module(s, port, text, layer, err);
 	layers = row->scope == SETTINGS_SERVER ? s->layers : port ? port->layers : s->template.layers;
 	if (layers[i] > layer) {
 		r = value_parse(row, text, &ignored, err);

@@ -40,7 +40,7 @@ enum settings_dispatch {
 	DISPATCH_LEAST,
 	DISPATCH_KEY,
 };
-enum settings_protocol { PROTOCOL_TCP, PROTOCOL_EOF, PROTOCOL_LENGTH, PROTOCOL_HTTP };
+enum settings_protocol { PROTOCOL_TCP, PROTOCOL_EOF, PROTOCOL_LENGTH, PROTOCOL_HTTP, PROTOCOL_LUA };
 enum settings_access_format { ACCESS_COMBINED, ACCESS_JSON };
 enum settings_worker_error { WORKER_ERROR_KEEP, WORKER_ERROR_CLOSE };
 enum settings_buffer_policy { BUFFER_WAIT, BUFFER_DROP, BUFFER_CLOSE };
@@ -151,6 +151,11 @@ static inline bool settings_port_is_udp(const struct port *p)
 }
 /* Whether dispatch_mode keeps the events of one connection in one worker, so that it has connect and close. */
 bool settings_keeps_connections(const struct settings *s);
+/* Most bytes of one connection that a worker may hold back when its messages are made there (protocol lua); 0 for others. */
+static inline uint64_t settings_port_held_max(const struct port *p)
+{
+	return p->protocol == PROTOCOL_LUA ? p->package_max_length + p->max_queued_bytes : 0;
+}
 /* Where it listens; port 0 is what the kernel chose, once it has. */
 uint16_t settings_port_number(const struct port *p);
 
@@ -165,7 +170,8 @@ const struct settings_row *settings_find(const char *name);
  * settings are the first port's, and inherited by ports that never call set()).
  * -ENOENT: unknown name, the sentence names the nearest; -EINVAL, -ERANGE: says what was expected and the range.
  * A value from a lower layer than the present one is checked, then ignored.
- * A list is given as its items with commas between them. */
+ * A list is given as its items with commas between them.
+ * protocol also takes the name of a Lua module, which sets protocol to lua and protocol_module to the name. */
 int settings_set(struct settings *s, struct port *port, const char *name, struct str text, enum settings_layer layer,
                  struct err *err);
 

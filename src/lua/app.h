@@ -4,6 +4,8 @@
 #include "conf/settings.h"
 #include "lua/state.h"
 
+struct framer;
+
 struct app {
 	struct settings settings; /* as the script and the layers below it say; workers compare, eval freezes */
 	bool has_server;
@@ -14,6 +16,8 @@ struct app {
 	int handlers[EVENTS];         /* server-wide; registry references of functions, LUA_NOREF: none */
 	int (*port_handlers)[EVENTS]; /* [n_ports][EVENTS] of the port itself; falls back to handlers */
 	unsigned n_port_handlers;
+	struct framer *framers; /* [n_framers] by port index: protocols written in Lua; framer_load_all() */
+	unsigned n_framers;
 };
 
 /* Attaches an empty app to the state; app_of() finds it. */

@@ -292,21 +292,28 @@ bool sched_is_due(const struct sched *s)
 	return !list_empty(&s->queue);
 }
 
-int sched_call_plain(struct sched *s, lua_State *L, int nargs, const char *event, uint64_t fd)
+int sched_call(struct sched *s, lua_State *L, int nargs, int nresults, struct err *err)
 {
 	struct task *outer = s->current;
-	struct task shown = { .L = L, .sched = s, .event = event, .fd = fd };
-	struct err err;
 
 	s->current = NULL;
 	if (s->depth++ == 0 && s->opts.on_enter)
 		s->opts.on_enter(s->opts.ctx, L);
 
-	int r = state_call(L, nargs, 0, &err);
+	int r = state_call(L, nargs, nresults, err);
 
 	if (--s->depth == 0 && s->opts.on_leave)
 		s->opts.on_leave(s->opts.ctx);
 	s->current = outer;
+	return r;
+}
+
+int sched_call_plain(struct sched *s, lua_State *L, int nargs, const char *event, uint64_t fd)
+{
+	struct task shown = { .L = L, .sched = s, .event = event, .fd = fd };
+	struct err err;
+	int r = sched_call(s, L, nargs, 0, &err);
+
 	if (r < 0 && s->opts.on_error)
 		s->opts.on_error(s->opts.ctx, &shown, err.text);
 	return r;

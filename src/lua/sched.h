@@ -99,5 +99,8 @@ unsigned sched_count(const struct sched *s);
 /* Parked tasks of `luaserv.go` and timers are dropped at the end of a drain: cancels every task. */
 void sched_cancel_all(struct sched *s);
 
+/* Calls a function that may not wait, outside of any task; results are left on the stack, an error is in err->text with its
+ * traceback.  Function and arguments on L's stack. */
+int sched_call(struct sched *s, lua_State *L, int nargs, int nresults, struct err *err);
 /* enable_coroutine = false: calls the function on L directly, errors to on_error. Function and args on L's stack. */
 int sched_call_plain(struct sched *s, lua_State *L, int nargs, const char *event, uint64_t fd);

@@ -306,6 +306,24 @@ void conn_resume(struct conn *c)
 	settle(c, false);
 }
 
+int conn_unread(struct conn *c, struct str bytes)
+{
+	struct str rest = c->in ? buf_str(c->in) : (struct str){ "", 0 };
+	struct buf *both;
+
+	if (bytes.len == 0)
+		return 0;
+	both = buf_new(bytes.len + rest.len);
+	if (!both)
+		return -ENOMEM;
+	memcpy(both->data, bytes.p, bytes.len);
+	memcpy(both->data + bytes.len, rest.p, rest.len);
+	both->len = (uint32_t)(bytes.len + rest.len);
+	buf_unref(c->in);
+	c->in = both;
+	return 0;
+}
+
 /* ---- writing ---------------------------------------------------------------------------------------------------------- */
 
 void conn_touch(struct conn *c)

@@ -65,6 +65,7 @@ struct conn {
 	bool feeding;            /* conn_feed() is on the stack */
 	bool spared;             /* by heartbeat_idle_time */
 	bool counted;            /* the owner's: by the limits of its address */
+	bool recalled;           /* the owner's: `worker` was asked for what it holds of the input */
 };
 
 /* Takes the socket; on failure it stays the caller's.  `c` is zeroed memory of the owner, which calls conn_start() once
@@ -83,6 +84,8 @@ void conn_touch(struct conn *c);
 void conn_flush(struct conn *c);
 /* What stopped reading may be over (room in the link, a stream ended, the app resumed): goes on with what is buffered. */
 void conn_resume(struct conn *c);
+/* Puts input that was eaten back in front of what is buffered.  -ENOMEM. */
+int conn_unread(struct conn *c, struct str bytes);
 /* Ends it now, without waiting for output. */
 void conn_kill(struct conn *c, enum close_by by, enum close_reason reason);
 /* Ends it when its output has left. */

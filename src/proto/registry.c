@@ -7,10 +7,8 @@
 #include <stdlib.h>
 
 static const struct proto *const protocols[] = {
-	[PROTOCOL_TCP] = &proto_raw,
-	[PROTOCOL_EOF] = &proto_eof,
-	[PROTOCOL_LENGTH] = &proto_length,
-	[PROTOCOL_HTTP] = &proto_http1,
+	[PROTOCOL_TCP] = &proto_raw,    [PROTOCOL_EOF] = &proto_eof, [PROTOCOL_LENGTH] = &proto_length,
+	[PROTOCOL_HTTP] = &proto_http1, [PROTOCOL_LUA] = &proto_raw, /* the worker makes messages of what is read */
 };
 
 const struct proto *proto_of(const struct port *port)

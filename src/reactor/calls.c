@@ -73,7 +73,7 @@ static uint64_t longest_frame(const struct settings *s)
 	uint64_t longest = 1 << 20;
 
 	for (unsigned i = 0; i < s->n_ports; i++)
-		longest = LS_MAX(longest, s->ports[i].package_max_length);
+		longest = LS_MAX(longest, LS_MAX(s->ports[i].package_max_length, settings_port_held_max(&s->ports[i])));
 	return longest + 4096;
 }
 

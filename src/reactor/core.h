@@ -189,6 +189,17 @@ void uplink_flush(struct reactor *r);
 /* True: no ring holds a frame. */
 bool uplink_may_sleep(struct reactor *r);
 
+/* ---- recall.c: connections whose worker holds a part of a message ---------------------------------------------------------- */
+
+/* A successor has taken over from `old`: what it holds of its connections is asked for. */
+void recall_begin(struct reactor *r, struct uplink_gen *old);
+/* The same of one connection that gets another home; true: its beginning is on its way. */
+bool recall_one(struct conn *c);
+/* The process has gone: this connection of it has lost a part of a message, or may have. */
+bool recall_is_lost(const struct conn *c, const struct uplink_gen *gone);
+/* RETURN of a worker. */
+void recall_on_return(struct conn *c, const struct uplink_gen *gen, struct str bytes);
+
 /* ---- packets.c ---------------------------------------------------------------------------------------------------------- */
 
 /* Takes the descriptor. */

@@ -196,6 +196,11 @@ enum dispatch_answer dispatch_choose(struct reactor *r, const struct conn *c, co
 	const struct policy *p = policy_of(r);
 	uint64_t hash;
 
+	/* The beginning of the message comes first, see recall.c. */
+	if (c->recalled) {
+		*slot = c->home;
+		return DISPATCH_WAIT;
+	}
 	/* Connect and close events belong to the worker that gets the connection's requests. */
 	if (c->opened || (c->pc.proto->stateful && settings_keeps_connections(r->settings)))
 		return choose_home(r, c, slot);

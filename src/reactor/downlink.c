@@ -214,7 +214,10 @@ static int on_close(struct conn *c, const struct frame *f)
 	struct linger hard = { .l_onoff = 1, .l_linger = 0 };
 
 	if (!(f->flags & FRAME_RESET)) {
-		conn_finish(c, c->eof_told ? CLOSE_NORMAL : CLOSE_BY_APP);
+		bool blamed = f->arg == CLOSE_MALFORMED || f->arg == CLOSE_TOO_LARGE;
+
+		c->pc.aborted |= blamed;
+		conn_finish(c, blamed ? (enum close_reason)f->arg : c->eof_told ? CLOSE_NORMAL : CLOSE_BY_APP);
 		return 0;
 	}
 	/* What is queued is dropped and the peer sees a reset. */
@@ -276,6 +279,9 @@ int downlink_on_frame(void *ctx, const struct frame *f, struct str payload)
 		if (memchr(payload.p, '\0', payload.len))
 			return -EBADMSG;
 		uplink_bind(c, payload);
+		return 0;
+	case FRAME_RETURN:
+		recall_on_return(c, gen, payload);
 		return 0;
 	case FRAME_CLOSE:
 		return on_close(c, f);

@@ -86,7 +86,7 @@ static void move(struct conn *c)
 	struct uplink_gen *next = home(c)->current;
 	struct frame shut = { .type = FRAME_SHUT, .conn = c->pc.id };
 
-	if (!next || !uplink_is_told(c))
+	if (!next || !uplink_is_told(c) || recall_one(c))
 		return; /* the slot's next process hears of it with the next message */
 	c->app_paused = false;
 	uplink_send_open(c, next);

@@ -140,6 +140,7 @@ void uplink_attach(struct reactor *r, unsigned slot, uint64_t generation, struct
 	u->failed = false;
 	if (old) {
 		old->draining = true;
+		recall_begin(r, old);
 		say_bye_when_due(old);
 	}
 	replay_orphans(r, u);
@@ -219,9 +220,12 @@ static void release_sessions(struct uplink_gen *gen)
 	for (struct conn *c; (c = slots_next(&r->conns, &cursor));) {
 		if (c->worker != gen)
 			continue;
+
+		bool lost = recall_is_lost(c, gen);
+
 		c->worker = NULL;
 		c->app_paused = false;
-		if ((close && c->pc.proto->stateful) || c->unconfirmed)
+		if (lost || (close && c->pc.proto->stateful) || c->unconfirmed)
 			conn_kill(c, CLOSE_BY_ERROR, CLOSE_WORKER_LOST);
 		else if (c->eof_told)
 			conn_finish(c, CLOSE_NORMAL); /* nobody is left who would close it */

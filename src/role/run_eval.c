@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "ipc/ctl.h"
 #include "lua/app.h"
+#include "lua/framer.h"
 #include "lua/image.h"
 #include "role/hooks.h"
 #include "role/lifeline.h"
@@ -203,6 +204,8 @@ static int evaluate(const struct launch *l, int *settings_fd, int *image_fd, str
 	}
 	if (r == 0)
 		r = *settings_fd = freeze_settings(&app->settings, err);
+	if (r >= 0)
+		r = framer_load_all(app, L, &app->settings, err);
 	if (r >= 0)
 		r = *image_fd = collect_image(b, &app->settings, folder, err);
 	if (app)

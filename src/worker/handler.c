@@ -5,6 +5,7 @@
 #include "lua/bind.h"
 #include "worker/inquiry.h"
 #include "worker/packet.h"
+#include "worker/protocol.h"
 
 #include <errno.h>
 
@@ -129,6 +130,9 @@ int handler_on_frame(void *ctx, const struct frame *f, struct str payload)
 		return 0;
 	case FRAME_SHUT:
 		session_on_shut(w, f);
+		return 0;
+	case FRAME_RECALL:
+		protocol_on_recall(w, f);
 		return 0;
 	case FRAME_ACK:
 		return on_ack(w, f);

@@ -2,8 +2,10 @@
 
 #include "base/clock.h"
 #include "lua/bind.h"
+#include "lua/framer.h"
 #include "proto/proto.h"
 #include "worker/codes.h"
+#include "worker/protocol.h"
 #include "worker/runtime.h"
 #include "worker/watermark.h"
 
@@ -11,15 +13,8 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-/* Something that happened to the connection and waits for its handler. */
-struct session_event {
-	struct list link;
-	enum settings_event event;
-	uint32_t how;               /* close: by << 16 | reason */
-	struct frame_closed totals; /* close */
-	size_t len;                 /* receive */
-	char data[];
-};
+/* So many handlers of one connection run until others have their turn. */
+enum { RUN_MAX = 256 };
 
 /* A session is on the worker's ready list through this; it comes after the session in memory. */
 struct session_box {
@@ -37,6 +32,16 @@ struct session *session_find(struct worker *w, conn_id id)
 	return map_get(&w->sessions, id);
 }
 
+void session_wake(struct session *s)
+{
+	worker_ready(s->worker, ready_of(s));
+}
+
+uint64_t session_queued(const struct session *s)
+{
+	return s->queued + protocol_size(s->protocol);
+}
+
 bool session_is_active(const struct session *s)
 {
 	return s->busy || !list_empty(&s->events);
@@ -46,6 +51,8 @@ static void control(struct session *s, enum frame_type type, unsigned flags)
 {
 	struct frame f = { .type = (uint16_t)type, .flags = (uint16_t)flags, .conn = s->id };
 
+	if (type == FRAME_CLOSE)
+		f.arg = s->blame;
 	(void)link_send(s->out.line, &f, NULL, 0); /* a notice: refused only where nothing is taken any more */
 }
 
@@ -55,7 +62,14 @@ static void reset(struct session *s)
 	control(s, FRAME_CLOSE, FRAME_RESET);
 }
 
-static void drop_event(struct session *s, struct session_event *e)
+/* There is no memory for it: a stream with a hole in it is of no use to its peer. */
+static void lose_message(struct session *s)
+{
+	worker_out_of_memory(s->worker, "a message is lost, so its connection is reset");
+	reset(s);
+}
+
+void session_drop_event(struct session *s, struct session_event *e)
 {
 	list_del(&e->link);
 	s->queued -= e->len;
@@ -65,7 +79,8 @@ static void drop_event(struct session *s, struct session_event *e)
 static void free_session(struct session *s)
 {
 	for (struct list *it; (it = list_first(&s->events));)
-		drop_event(s, LS_CONTAINER_OF(it, struct session_event, link));
+		session_drop_event(s, LS_CONTAINER_OF(it, struct session_event, link));
+	protocol_free(s->protocol);
 	outflow_close(&s->out, CODE_CLOSED);
 	list_del(&ready_of(s)->link);
 	list_del(&s->crossing.link);
@@ -130,12 +145,16 @@ static int reactor_argument(const struct session *s, const struct session_event 
 	return (int)s->reactor;
 }
 
-static void start(struct session *s, const struct session_event *e, int handler)
+/* `value`: where on the worker's stack the data of a receive event stands; 0: they are the event's. */
+static void start(struct session *s, const struct session_event *e, int value)
 {
+	int handler = app_handler(s->worker->app, s->port->index, e->event);
 	struct worker *w = s->worker;
 	struct handler_call call;
 	int nargs = 3;
 
+	if (handler == LUA_NOREF)
+		return;
 	if (!handler_begin(w, handler, settings_event_name((int)e->event), s->id, &call)) {
 		session_close(w, s->id, false);
 		return;
@@ -143,7 +162,11 @@ static void start(struct session *s, const struct session_event *e, int handler)
 	handler_push_server(w, call.L);
 	lua_pushnumber(call.L, (lua_Number)s->id);
 	lua_pushinteger(call.L, reactor_argument(s, e));
-	if (e->event == EVENT_receive) {
+	if (value) {
+		lua_pushvalue(w->L, value);
+		lua_xmove(w->L, call.L, 1);
+		nargs++;
+	} else if (e->event == EVENT_receive) {
 		lua_pushlstring(call.L, e->data, e->len);
 		nargs++;
 	} else if (e->event == EVENT_close) {
@@ -157,9 +180,11 @@ static void start(struct session *s, const struct session_event *e, int handler)
 
 static void follow_reading(struct session *s)
 {
+	/* What is only the beginning of a message waits for no handler, and pausing would keep its end away. */
+	uint64_t queued = s->busy ? session_queued(s) : s->queued;
 	bool pause;
 
-	s->choked = s->queued > (s->choked ? s->port->max_queued_bytes / 2 : s->port->max_queued_bytes);
+	s->choked = queued > (s->choked ? s->port->max_queued_bytes / 2 : s->port->max_queued_bytes);
 	pause = s->choked || s->held;
 	if (pause == s->paused)
 		return;
@@ -169,23 +194,59 @@ static void follow_reading(struct session *s)
 	control(s, pause ? FRAME_PAUSE : FRAME_RESUME, 0);
 }
 
+/* A message that the app's protocol finds in what has come. */
+static bool run_message(struct session *s)
+{
+	const struct session_event e = { .event = EVENT_receive };
+	lua_State *L = s->worker->L;
+
+	if (!s->protocol || !protocol_next(s->protocol))
+		return false;
+
+	int value = lua_gettop(L);
+
+	start(s, &e, value);
+	lua_settop(L, value - 1);
+	return true;
+}
+
+static void run_event(struct session *s, struct session_event *e)
+{
+	if (s->protocol && e->event == EVENT_receive) {
+		if (protocol_take(s->protocol) == 0)
+			return;
+		lose_message(s);
+		session_drop_event(s, e);
+		return;
+	}
+	list_del(&e->link);
+	s->queued -= e->len;
+	start(s, e, 0);
+	free(e);
+}
+
 static void run(struct ready *ready)
 {
 	struct session_box *box = LS_CONTAINER_OF(ready, struct session_box, ready);
 	struct session *s = &box->s;
-	struct list *it;
 
-	while (!s->busy && (it = list_first(&s->events))) {
-		struct session_event *e = LS_CONTAINER_OF(it, struct session_event, link);
-		int handler = app_handler(s->worker->app, s->port->index, e->event);
+	for (unsigned n = 0; !s->busy; n++) {
+		if (n == RUN_MAX) {
+			session_wake(s);
+			return;
+		}
+		if (run_message(s))
+			continue;
 
-		list_del(it);
-		s->queued -= e->len;
-		if (handler != LUA_NOREF)
-			start(s, e, handler);
-		free(e);
+		struct list *it = list_first(&s->events);
+
+		if (!it)
+			break;
+		run_event(s, LS_CONTAINER_OF(it, struct session_event, link));
 	}
 	follow_reading(s);
+	if (s->recalled && !session_is_active(s))
+		protocol_return(s);
 	if (s->shut && !s->closing && !session_is_active(s))
 		session_close(s->worker, s->id, false);
 	if ((s->closed || (s->moved && list_empty(&s->out.pending))) && !session_is_active(s))
@@ -246,6 +307,7 @@ static struct session *make(struct worker *w, conn_id id, const struct port *por
 	outflow_init(&s->out, worker_link(w, id), port->socket_buffer_size, emit);
 	s->out.on_empty = close_when_empty;
 	s->out.emit_file = emit_file;
+	s->protocol = protocol_new(s);
 	map_put(&w->sessions, id, s);
 	board_set(&w->o.board->sessions, w->sessions.count);
 	return s;
@@ -296,11 +358,10 @@ void session_on_open(struct worker *w, const struct frame *f, struct str payload
 		add_event(s, EVENT_connect, (struct str){ 0 }, NULL);
 }
 
-/* There is no memory for it: a stream with a hole in it is of no use to its peer. */
-static void lose_message(struct session *s)
+void session_blame(struct session *s, unsigned reason)
 {
-	worker_out_of_memory(s->worker, "a message is lost, so its connection is reset");
-	reset(s);
+	s->blame = (uint16_t)reason;
+	session_close(s->worker, s->id, false);
 }
 
 /* dispatch_mode round and idle tell nobody of connections: the message stands alone. */
@@ -320,10 +381,14 @@ int session_on_data(struct worker *w, const struct frame *f, struct str payload)
 {
 	struct session *s = session_find(w, f->conn);
 
-	if (!s && f->arg < w->o.settings->n_ports)
-		return run_alone(w, f, payload);
-	if (!s)
+	if (!s && f->arg >= w->o.settings->n_ports)
 		return -EBADMSG;
+	if (!s && !framer_of_port(w->app, f->arg))
+		return run_alone(w, f, payload);
+	if (!s) {
+		session_close(w, f->conn, true); /* what came before is not known here */
+		return 0;
+	}
 	if (add_event(s, EVENT_receive, payload, NULL) < 0) {
 		lose_message(s);
 		return 0;
@@ -391,7 +456,12 @@ void session_on_ack(struct worker *w, const struct frame *f)
 int session_close(struct worker *w, conn_id id, bool reset)
 {
 	struct session *s = session_find(w, id);
-	struct frame f = { .type = FRAME_CLOSE, .flags = reset ? FRAME_RESET : 0, .conn = id };
+	struct frame f = {
+		.type = FRAME_CLOSE,
+		.flags = reset ? FRAME_RESET : 0,
+		.conn = id,
+		.arg = s ? s->blame : 0,
+	};
 
 	if (s && s->closed)
 		return CODE_CLOSED;
@@ -448,8 +518,12 @@ static int sent(struct session *s, lua_State *L, int n)
 int session_send(struct worker *w, lua_State *L, conn_id id, int idx, bool wait)
 {
 	struct session *s = session_find(w, id);
+	const char *what = wait ? "server:sendwait" : "server:send";
 	struct str bytes = { 0 };
+	int refused = protocol_encode(w, s, L, idx, what);
 
+	if (refused)
+		return fail(L, refused);
 	bytes.p = lua_tolstring(L, idx, &bytes.len);
 	if (bytes.len == 0)
 		return fail(L, CODE_EMPTY);
@@ -462,9 +536,7 @@ int session_send(struct worker *w, lua_State *L, conn_id id, int idx, bool wait)
 
 	if (code)
 		return fail(L, code);
-	return sent(
-		s, L,
-		outflow_send(&s->out, L, idx, false, wait || may_wait(s), wait ? "server:sendwait" : "server:send"));
+	return sent(s, L, outflow_send(&s->out, L, idx, false, wait || may_wait(s), what));
 }
 
 /* 0 or a code; `*length` becomes what will be sent. */

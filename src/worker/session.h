@@ -1,11 +1,23 @@
 /* The worker's view of a raw connection: its place in the order of events and its way out. */
 #pragma once
 
+#include "conf/settings.h"
 #include "ipc/frame.h"
 #include "worker/outflow.h"
 #include "worker/ready.h"
 
+struct protocol;
 struct worker;
+
+/* Something that happened to the connection and waits for its handler. */
+struct session_event {
+	struct list link;
+	enum settings_event event;
+	uint32_t how;               /* close: by << 16 | reason */
+	struct frame_closed totals; /* close */
+	size_t len;                 /* receive */
+	char data[];
+};
 
 struct session {
 	conn_id id;
@@ -18,20 +30,23 @@ struct session {
 	uint64_t received_us;  /* of the last message */
 	uint64_t heard_ms;     /* the same, or of the connection, in loop time */
 	struct outflow out;
-	struct list events;    /* struct session_event: not yet handled, in order */
-	uint64_t queued;       /* bytes in `events` */
-	struct ready crossing; /* of a watermark, see watermark.c */
-	bool high;             /* above it */
-	bool high_told;        /* and the app knows */
-	bool busy;             /* a handler runs */
-	bool held;             /* pause() was called and resume() not yet */
-	bool choked;           /* over max_queued_bytes, and not yet down to the half of it */
-	bool paused;           /* one of these: the reactor was asked to stop reading */
-	bool shut;             /* the peer sends no more: close when its messages have been handled */
-	bool spared;           /* protect() was called */
-	bool moved;            /* another worker has the connection now */
-	bool closing;          /* close() was called here */
-	bool closed;           /* CLOSED came */
+	struct list events;        /* struct session_event: not yet handled, in order */
+	uint64_t queued;           /* bytes in `events` */
+	struct ready crossing;     /* of a watermark, see watermark.c */
+	bool high;                 /* above it */
+	bool high_told;            /* and the app knows */
+	bool busy;                 /* a handler runs */
+	bool held;                 /* pause() was called and resume() not yet */
+	bool choked;               /* over max_queued_bytes, and not yet down to the half of it */
+	bool paused;               /* one of these: the reactor was asked to stop reading */
+	bool shut;                 /* the peer sends no more: close when its messages have been handled */
+	bool spared;               /* protect() was called */
+	bool moved;                /* another worker has the connection now */
+	bool closing;              /* close() was called here */
+	bool closed;               /* CLOSED came */
+	struct protocol *protocol; /* makes messages of received bytes; NULL: the reactor has */
+	bool recalled;             /* RECALL came and was not answered yet */
+	uint16_t blame;            /* enum close_reason to close with, if the peer is to blame */
 };
 
 /* NULL: not known in this worker. */
@@ -62,6 +77,12 @@ int session_protect(struct worker *w, conn_id id, bool protect);
 struct session *session_next(struct worker *w, size_t *cursor);
 /* Has the reactor stop reading the connection, or go on.  0 or a code. */
 int session_pause(struct worker *w, conn_id id, bool pause);
+/* Bytes received and not yet handled. */
+uint64_t session_queued(const struct session *s);
+/* For protocol.c: has its turn come, drops an event from its list, closes it for what the peer did. */
+void session_wake(struct session *s);
+void session_drop_event(struct session *s, struct session_event *e);
+void session_blame(struct session *s, unsigned reason);
 /* True while a handler runs or events wait. */
 bool session_is_active(const struct session *s);
 void session_free_all(struct worker *w);

@@ -2,8 +2,10 @@
 
 #include "base/log.h"
 #include "lua/bind.h"
+#include "lua/framer.h"
 #include "sys/bell.h"
 #include "worker/inquiry.h"
+#include "worker/protocol.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -350,7 +352,7 @@ void worker_load(struct worker *w, const struct lua_module *modules, bool selfte
 		*(slash == directory ? slash + 1 : slash) = '\0';
 	image_install(w->L, w->o.image, NULL, directory);
 	free(directory);
-	if (app_run(w->app, w->L, w->o.image, s->script, &err) < 0) {
+	if (app_run(w->app, w->L, w->o.image, s->script, &err) < 0 || framer_load_all(w->app, w->L, s, &err) < 0) {
 		report_loaded(w, &err);
 		return;
 	}
@@ -401,6 +403,7 @@ static void check_drained(struct timer *t)
 			log_warn("max_wait_time is over; %u requests and %zu connections of this worker are given up",
 			         w->in_flight, w->sessions.count);
 		w->drained = true;
+		protocol_return_all(w);
 		say_done(w);
 		w->o.on_drained(w->o.ctx);
 		return;

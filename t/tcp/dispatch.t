@@ -143,6 +143,31 @@ LUA
 	is(scalar(grep { /close/ } @notes), 12, 'and closed once');
 };
 
+matrix 'uid: half a message of a protocol in Lua moves with its connection', process => $why, sub ($mode) {
+	my $server = start_server(app => <<'LUA', settings => { worker_num => 3, dispatch_mode => 'uid' });
+local server = require "luaserv".server("127.0.0.1", $PORT)
+server:set { protocol = require "luaserv.protocol.text" }
+server:on("receive", function(server, fd, reactor_id, line)
+	local uid = line:match("^bind (%w+)")
+	server:send(fd, server.worker_id .. " " .. line)
+	if uid then server:bind(fd, uid) end
+end)
+server:start()
+LUA
+	my @clients = map { $server->client } 1 .. 6;
+	my %workers;
+
+	for my $client (@clients) {
+		$client->send("bind same\nhal");
+		like($client->recv_until("\n"), qr/^\d bind same$/, 'bound');
+	}
+	for my $client (@clients) {
+		my ($worker) = $client->send("f\n")->recv_until("\n") =~ /^(\d) half\n\z/;
+		$workers{ $worker // 'torn' }++;
+	}
+	is((values %workers)[0], 6, 'all meet in one worker, and the halves are whole');
+};
+
 matrix 'auto: a slow request does not hold back others', process => $why, sub ($mode) {
 	my $server = start_server(app => <<'LUA', settings => { worker_num => 2 });
 local server = require "luaserv".http("127.0.0.1", $PORT)

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 enum { STUB_RING = 65536, STUB_SLOTS = 2, STUB_SEEN = 8192, STUB_TEXT = 1 << 21 };
-enum { STUB_HTTP, STUB_RAW, STUB_EOF, STUB_PORTS }; /* ports */
+enum { STUB_HTTP, STUB_RAW, STUB_EOF, STUB_LUA, STUB_PORTS }; /* ports */
 
 struct stub_seen {
 	struct frame f;
@@ -91,6 +91,7 @@ static inline void stub_begin(enum settings_dispatch mode)
 	stub_port("http");
 	stub_port("tcp");
 	stub_port("eof");
+	stub_port("my.protocol");
 	stub_settings.dispatch_mode = (int)mode;
 	stub_bad = 0;
 	memset(&stub_board, 0, sizeof stub_board);

@@ -117,6 +117,18 @@ static void dispatch_rules_hold(void)
 	fine("bodies travel in pieces", BIT(request), SET("protocol=http", "package_max_length=64m"));
 }
 
+static void protocols_in_lua_need_their_worker(void)
+{
+	refused("port 9501: protocol is lua, but protocol_module names no module; say protocol = \"my.module\"",
+	        BIT(receive), SET("protocol=lua"));
+	refused("port 9501: protocol my.module is written in Lua, so a worker gathers the pieces of a message, but with"
+	        " dispatch_mode idle they go to several workers; use dispatch_mode fixed or worker_num 1",
+	        BIT(receive), SET("protocol=my.module", "dispatch_mode=idle", "worker_num=2"));
+	fine("one worker gets them all", BIT(receive), SET("protocol=my.module", "dispatch_mode=idle", "worker_num=1"));
+	fine("fixed dispatch does", BIT(receive), SET("protocol=my.module", "worker_num=2"));
+	fine("mode base does", BIT(receive), SET("protocol=my.module", "mode=base", "dispatch_mode=round"));
+}
+
 static void framing_fits(void)
 {
 	refused("port 9501: package_eof has 4 bytes, but package_max_length is only 3, so no message would fit",
@@ -169,6 +181,7 @@ int main(void)
 	handlers_must_exist();
 	one_protocol_per_port();
 	dispatch_rules_hold();
+	protocols_in_lua_need_their_worker();
 	framing_fits();
 	addresses_make_sense();
 	return tap_done();

@@ -6,7 +6,7 @@
 
 static void lists_protocols(void)
 {
-	for (int i = PROTOCOL_TCP; i <= PROTOCOL_HTTP; i++) {
+	for (int i = PROTOCOL_TCP; i <= PROTOCOL_LUA; i++) {
 		struct port port = { .protocol = i };
 		const struct proto *p = proto_of(&port);
 

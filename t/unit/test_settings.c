@@ -106,6 +106,24 @@ static void ports_inherit_name_by_name(void)
 	settings_fini(&s);
 }
 
+static void modules_are_protocols(void)
+{
+	struct settings s;
+	struct port *p;
+
+	settings_init(&s);
+	p = settings_add_port(&s, "127.0.0.1", 9501, PORT_TCP, &err);
+	ok(set(&s, NULL, "protocol", "my.module", LAYER_SCRIPT) == 0 && is(&s, p, "protocol", "lua") &&
+	           is(&s, p, "protocol_module", "my.module"),
+	   "a name that is no protocol's is a module's");
+	ok(set(&s, p, "protocol", "HTTP", LAYER_SCRIPT) == 0 && is(&s, p, "protocol", "http"), "a protocol's is not");
+	ok(set(&s, NULL, "protocol", "other", LAYER_FILE) == 0 && is(&s, NULL, "protocol_module", "my.module"),
+	   "a lower layer's module is ignored");
+	ok(set(&s, NULL, "protocol", "no module", LAYER_SCRIPT) == -EINVAL, "%s", err.text);
+	ok(set(&s, NULL, "protocol", "", LAYER_SCRIPT) == -EINVAL, "%s", err.text);
+	settings_fini(&s);
+}
+
 static void ports_are_bounded(void)
 {
 	struct settings s;
@@ -181,6 +199,7 @@ int main(void)
 	later_layers_win();
 	unknown_names();
 	ports_inherit_name_by_name();
+	modules_are_protocols();
 	ports_are_bounded();
 	reads_the_environment();
 	finds_events();

@@ -910,6 +910,8 @@ static int on_random_frame(struct stub_worker *w, const struct frame *f, struct 
 		stub_respond(w, f, LS_STR("hi"), true);
 	if (f->type == FRAME_DATA && some(2))
 		stub_up(w, FRAME_SEND, f, LS_STR("echo"));
+	if (f->type == FRAME_RECALL && (at_the_end || some(2)))
+		stub_up(w, FRAME_RETURN, f, some(2) ? LS_STR("th") : (struct str){ "", 0 });
 	if (f->type == FRAME_SHUT)
 		stub_up(w, FRAME_CLOSE, f, (struct str){ 0 });
 	return 0;

@@ -3,7 +3,8 @@
 
 ---Settings of a port.
 ---@class luaserv.port_settings
----@field protocol? "tcp"|"eof"|"length"|"http" Framing of this port: tcp (every read is a message), eof, length or http. Default: tcp.
+---@field protocol? "tcp"|"eof"|"length"|"http"|"lua"|string|luaserv.protocol Framing of this port: tcp (every read is a message), eof, length, http, or lua: a protocol written in Lua. Any other name is that of a Lua module, as is the table that require gives: short for lua and protocol_module. Default: tcp.
+---@field protocol_module? string The Lua module of protocol lua: a table of functions input, decode and encode, loaded by require in each worker. Default: empty.
 ---@field open_eof_check? boolean Swoole's name for protocol eof where a message may hold several delimiters: deliver when the data ends with package_eof. Default: false.
 ---@field open_eof_split? boolean Swoole's name for protocol eof: one message per package_eof. Default: false.
 ---@field open_length_check? boolean Swoole's name for protocol length. Default: false.
@@ -84,7 +85,7 @@
 ---@field send_timeout? number|string How long a waiting send may wait; 0: without limit. Default: 60s.
 ---@field ring_size? integer|string Shared memory of one direction between one reactor and one worker; a power of two. Default: 512k.
 ---@field link_backlog_size? integer|string Bytes that may wait in memory behind a full ring before connections are closed. Default: 64m.
----@field worker_error_policy? "keep"|"close" What becomes of the raw TCP connections of a worker that died: keep them for its successor, or close them. Default: keep.
+---@field worker_error_policy? "keep"|"close" What becomes of the raw TCP connections of a worker that died: keep them for its successor, or close them. Those of protocol lua are always closed. Default: keep.
 ---@field worker_max_deaths? integer So many deaths of a worker within a second of its start, in a row, mark its slot failed. Default: 5.
 ---@field image? string[] Globs of further files that belong to the app image, relative to the script. Default: empty.
 ---@field image_max_size? integer|string Largest app image: the Lua files of the script's folder and those in image. Default: 64m.
