@@ -1,6 +1,7 @@
 /* The rules across settings.  Each is a function that names everything that contradicts. */
 #include "base/bits.h"
 #include "conf/key.h"
+#include "conf/network.h"
 #include "conf/settings.h"
 
 #include <errno.h>
@@ -227,6 +228,27 @@ static int check_protocol_module(const struct settings *s, const struct port *p,
 	               value_print(&settings_rows[SETTING_dispatch_mode], &s->dispatch_mode, mode, sizeof mode));
 }
 
+static int check_proxy_protocol(const struct settings *s, const struct port *p, struct err *err)
+{
+	char name[SETTINGS_PORT_TEXT_MAX];
+	struct network n;
+
+	(void)s;
+	settings_port_text(p, name);
+	for (unsigned i = 0; i < p->proxy_protocol_trusted.count; i++)
+		if (network_parse(str_from(p->proxy_protocol_trusted.items[i]), &n) < 0)
+			return err_set(
+				err, -EINVAL,
+				"%s: \"%s\" in proxy_protocol_trusted is not a network such as 10.0.0.0/8, ::1 or unix:",
+				name, p->proxy_protocol_trusted.items[i]);
+	if (!p->proxy_protocol || settings_port_is_udp(p) || p->proxy_protocol_trusted.count > 0)
+		return 0;
+	return err_set(err, -EINVAL,
+	               "%s: proxy_protocol is on, but proxy_protocol_trusted names nobody who may use it; say the load"
+	               " balancers' networks, such as 10.0.0.0/8",
+	               name);
+}
+
 static int check_eof(const struct settings *s, const struct port *p, struct err *err)
 {
 	char name[SETTINGS_PORT_TEXT_MAX];
@@ -298,9 +320,11 @@ static int (*const server_rules[])(const struct settings *s, struct err *err) = 
 };
 
 static int (*const port_rules[])(const struct settings *s, const struct port *p, struct err *err) = {
-	check_address,      check_protocol,          check_handler,       check_dispatch_events,
-	check_dispatch_key, check_watermarks,        check_delay_receive, check_eof,
-	check_length,       check_message_fits_link, check_http_head,     check_protocol_module,
+	check_address,         check_protocol,          check_handler,
+	check_dispatch_events, check_dispatch_key,      check_watermarks,
+	check_delay_receive,   check_proxy_protocol,    check_eof,
+	check_length,          check_message_fits_link, check_http_head,
+	check_protocol_module,
 };
 
 int settings_check(const struct settings *s, struct err *err)

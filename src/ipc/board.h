@@ -23,6 +23,7 @@ struct board_reactor {
 	board_word bytes_out;
 	board_word refused;         /* connections over a limit */
 	board_word refused_address; /* those of them over a limit of their address */
+	board_word proxy_refused;   /* without a sound PROXY protocol header */
 	board_word limited;         /* messages over message_rate */
 	board_word published;       /* to groups that have a member here */
 	board_word publish_skipped; /* members that were too slow for it */

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "ipc/board.h"
+#include "proto/proxy_header.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -50,6 +51,8 @@ static uint64_t phase_limit(const struct conn *c)
 {
 	const struct port *port = c->pc.port;
 
+	if (c->proxied)
+		return port->proxy_protocol_timeout;
 	if (c->pc.proto->stateful)
 		return c->pc.phase == PHASE_WAIT ? 0 : silence_left(c);
 	switch (c->pc.phase) {
@@ -98,6 +101,8 @@ static void on_timer(struct timer *t)
 		conn_drop(c);
 	} else if (c->write_blocked) {
 		conn_kill(c, CLOSE_BY_LIMIT, CLOSE_TIMEOUT_SEND);
+	} else if (c->proxied) {
+		c->owner->on_proxied(c, -ETIMEDOUT);
 	} else if (c->pc.proto->stateful && is_held(c)) {
 		c->last_input = now; /* the silence is ours */
 		set_deadline(c, phase_limit(c));
@@ -115,8 +120,8 @@ static void on_timer(struct timer *t)
 
 static bool wants_input(const struct conn *c)
 {
-	return c->state == CONN_OPEN && !c->pc.paused && !c->app_paused && !c->unconfirmed && !c->pc.close_when_sent &&
-	       !c->peer_done && !list_linked(&c->stalled);
+	return c->state == CONN_OPEN && !c->pc.paused && !c->app_paused && (!c->unconfirmed || c->proxied) &&
+	       !c->pc.close_when_sent && !c->peer_done && !list_linked(&c->stalled);
 }
 
 /* Reading is begun at once but given up only when an event came that nobody wants: most pauses end before that, and each
@@ -232,11 +237,40 @@ static void settle(struct conn *c, bool input)
 	watch_what_matters(c);
 }
 
+/* Before the protocol sees a byte. */
+static void on_proxy_bytes(struct conn *c, struct str bytes)
+{
+	struct proxy_header header;
+	ssize_t n = buf_append(&c->in, bytes, PROXY_HEADER_MAX + c->owner->read_cap);
+
+	if (n == 0)
+		n = proxy_header_parse(buf_str(c->in), &header);
+	if (n == 0)
+		return;
+	if (n < 0) {
+		c->owner->on_proxied(c, (int)n);
+		return;
+	}
+	c->in->off += (uint32_t)n;
+	if (header.has_peer)
+		c->pc.peer = header.peer;
+	c->proxied = false;
+	c->timed_phase = NO_PHASE;
+	c->owner->on_proxied(c, 0);
+	if (c->state == CONN_OPEN)
+		feed_buffered(c);
+	settle(c, true);
+}
+
 static void on_bytes(struct conn *c, struct str bytes)
 {
 	c->last_input = now_of(c);
 	c->bytes_in += bytes.len;
 	board_add(&c->owner->board->bytes_in, bytes.len);
+	if (c->proxied) {
+		on_proxy_bytes(c, bytes);
+		return;
+	}
 	if (c->in) {
 		keep_rest(c, bytes);
 		if (c->state == CONN_OPEN)
@@ -281,7 +315,7 @@ static void on_readable(struct conn *c, int events)
 		read_and_drop(c);
 		return;
 	}
-	if (!wants_input(c) || !c->owner->may_read(c)) {
+	if (!wants_input(c) || (!c->proxied && !c->owner->may_read(c))) {
 		on_unwanted(c, events);
 		return;
 	}
@@ -290,6 +324,8 @@ static void on_readable(struct conn *c, int events)
 
 	if (n > 0) {
 		on_bytes(c, str_make(c->owner->read_buf, (size_t)n));
+	} else if (n == 0 && c->proxied) {
+		conn_kill(c, CLOSE_BY_PEER, CLOSE_NORMAL);
 	} else if (n == 0) {
 		c->peer_done = true;
 		settle(c, true);
@@ -497,6 +533,7 @@ int conn_open(struct conn *c, struct conn_owner *owner, int fd, const struct set
 	list_init(&c->stalled);
 	timer_init(&c->timer, on_timer);
 	c->timed_phase = NO_PHASE;
+	c->proxied = port->proxy_protocol;
 	c->unconfirmed = port->enable_delay_receive && c->pc.proto->stateful;
 	return 0;
 }

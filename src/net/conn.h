@@ -24,6 +24,9 @@ struct conn_owner {
 	struct board_reactor *board;
 	/* False: the worker side has no room (or there is no worker); reading stops until conn_resume(). */
 	bool (*may_read)(struct conn *c);
+	/* proxy_protocol: the header has been read and pc.peer is the client (code 0), or it is malformed, or has not come in time (negative
+	 * errno): the connection must be ended. */
+	void (*on_proxied)(struct conn *c, int code);
 	/* Bytes have left: output budgets may be given back. */
 	void (*on_sent)(struct conn *c);
 	/* The connection has ended for its peer: `by` and pc.close_reason say how. The protocol has been closed. */
@@ -59,6 +62,7 @@ struct conn {
 	uint8_t timed_phase;     /* phase the deadline belongs to */
 	bool peer_done;          /* end of file was read */
 	bool eof_told;           /* and a stateful protocol knows it */
+	bool proxied;            /* proxy_protocol: its header has not been read */
 	bool unconfirmed;        /* enable_delay_receive: not read before conn_confirm() */
 	bool app_paused;         /* the worker asked not to read */
 	bool write_blocked;      /* the socket takes no more for now */

@@ -119,6 +119,13 @@ int dispatch_packet(struct reactor *r, const struct port *port, const struct soc
 /* The hash of what the port's dispatch_key finds in a message; false: it is not there. */
 bool keyed_hash(const struct port *port, const struct str *parts, int n, uint64_t *hash);
 
+/* ---- proxied.c ---------------------------------------------------------------------------------------------------------- */
+
+/* False: whoever connects is not trusted to speak for clients; told in the log. */
+bool proxied_may_connect(struct reactor *r, const struct port *port, const struct sock_peer *peer);
+/* conn_owner.on_proxied */
+void proxied_on_header(struct conn *c, int code);
+
 /* ---- census.c ----------------------------------------------------------------------------------------------------------- */
 
 /* ASK of a worker, answered on its link. */
@@ -139,6 +146,8 @@ void groups_fini(struct reactor *r);
 
 /* False: one connection more is too many; that is told in the log.  `*counted`: limits_leave() must follow at its end. */
 bool limits_admit(struct reactor *r, const struct port *port, const struct sock_peer *peer, bool *counted);
+/* The same of the address alone. */
+bool limits_admit_address(struct reactor *r, const struct port *port, const struct sock_peer *peer, bool *counted);
 void limits_leave(struct reactor *r, const struct port *port, const struct sock_peer *peer);
 /* One more message or request, where the port has a message_rate; false: it is too many, which is told in the log. */
 bool limits_message(struct conn *c);

@@ -136,22 +136,21 @@ static void tell(struct reactor *r, const struct port *port, const struct sock_p
 		         setting, sock_peer_text(peer, address), (unsigned long long)swallowed);
 }
 
-bool limits_admit(struct reactor *r, const struct port *port, const struct sock_peer *peer, bool *counted)
+bool limits_admit_address(struct reactor *r, const struct port *port, const struct sock_peer *peer, bool *counted)
 {
-	const char *setting = port_is_full(r, port) ? "port_max_connection" : NULL;
-	struct address *a = NULL;
+	struct address *a;
+	const char *setting;
 
-	if (!setting && limits_addresses(port)) {
-		forget_cooled(r);
-		a = find(r, port, peer);
-		setting = a ? refuse_address(r, a, port) : NULL;
-		if (setting)
-			board_add(&r->o.board->refused_address, 1);
-	}
+	*counted = false;
+	if (!limits_addresses(port))
+		return true;
+	forget_cooled(r);
+	a = find(r, port, peer);
+	setting = a ? refuse_address(r, a, port) : NULL;
 	if (setting) {
+		board_add(&r->o.board->refused_address, 1);
 		tell(r, port, peer, setting);
-		if (a)
-			settle(r, a);
+		settle(r, a);
 		return false;
 	}
 	*counted = a != NULL;
@@ -160,6 +159,17 @@ bool limits_admit(struct reactor *r, const struct port *port, const struct sock_
 		list_del(&a->cooling);
 	}
 	return true;
+}
+
+bool limits_admit(struct reactor *r, const struct port *port, const struct sock_peer *peer, bool *counted)
+{
+	*counted = false;
+	if (port_is_full(r, port)) {
+		tell(r, port, peer, "port_max_connection");
+		return false;
+	}
+	/* The address of a load balancer is nobody's; its client's counts once it is known. */
+	return port->proxy_protocol || limits_admit_address(r, port, peer, counted);
 }
 
 void limits_leave(struct reactor *r, const struct port *port, const struct sock_peer *peer)

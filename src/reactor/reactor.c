@@ -91,7 +91,7 @@ void reactor_accept(struct reactor *r, int fd, const struct port *port, const st
 	bool counted;
 
 	port = &r->settings->ports[port->index];
-	if (!limits_admit(r, port, peer, &counted)) {
+	if (!proxied_may_connect(r, port, peer) || !limits_admit(r, port, peer, &counted)) {
 		board_add(&r->o.board->refused, 1);
 		listener_refuse(port, fd);
 		return;
@@ -273,6 +273,7 @@ static int init(struct reactor *r, struct loop *loop, const struct reactor_opts 
 		.read_cap = READ_CAP,
 		.board = opts->board,
 		.may_read = uplink_may_read,
+		.on_proxied = proxied_on_header,
 		.on_sent = uplink_ack,
 		.on_end = on_conn_end,
 		.on_free = on_conn_free,

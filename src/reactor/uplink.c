@@ -59,7 +59,7 @@ bool uplink_is_told(const struct conn *c)
 {
 	const struct reactor *r = reactor_of(c);
 
-	return reactor_has_session(c) && dispatch_keeps(r);
+	return !c->proxied && reactor_has_session(c) && dispatch_keeps(r);
 }
 
 static struct uplink *home(const struct conn *c)

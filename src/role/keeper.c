@@ -214,6 +214,7 @@ static void add_totals(struct keeper *k, const struct keeper_gen *g)
 	k->gone.refused_address += board_get(&b->refused_address);
 	k->gone.published += board_get(&b->published);
 	k->gone.publish_skipped += board_get(&b->publish_skipped);
+	k->gone.proxy_refused += board_get(&b->proxy_refused);
 	k->gone.limited += board_get(&b->limited);
 	k->gone.packets += board_get(&b->packets);
 	k->gone.packets_dropped += board_get(&b->packets_dropped);
@@ -350,7 +351,7 @@ void keeper_give(struct keeper *k, int fd, const struct port *port, const struct
 		}
 	}
 	/* Who counts the connections of an address must see all of them. */
-	if (port->max_connection_per_address || port->accept_rate_per_address)
+	if (!port->proxy_protocol && (port->max_connection_per_address || port->accept_rate_per_address))
 		chosen = (unsigned)(codec_hash(str_make(peer->ip, sizeof peer->ip / 2)) % k->o.reactors);
 	k->given[chosen]++;
 	reactor_give(k->reactors[chosen], fd, port, peer);

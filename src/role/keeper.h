@@ -43,6 +43,7 @@ struct keeper_totals {
 	uint64_t closed;
 	uint64_t refused;
 	uint64_t refused_address;
+	uint64_t proxy_refused;
 	uint64_t limited;
 	uint64_t published;
 	uint64_t publish_skipped;

@@ -15,6 +15,7 @@ struct totals {
 	uint64_t requests;
 	uint64_t refused;
 	uint64_t refused_address;
+	uint64_t proxy_refused;
 	uint64_t limited;
 	uint64_t published;
 	uint64_t publish_skipped;
@@ -35,6 +36,7 @@ static void add_board(struct totals *t, const struct board_reactor *b)
 	t->requests += board_get(&b->requests);
 	t->refused += board_get(&b->refused);
 	t->refused_address += board_get(&b->refused_address);
+	t->proxy_refused += board_get(&b->proxy_refused);
 	t->limited += board_get(&b->limited);
 	t->published += board_get(&b->published);
 	t->publish_skipped += board_get(&b->publish_skipped);
@@ -60,6 +62,7 @@ static struct totals count(const struct master *m)
 		.packets_dropped = k->gone.packets_dropped,
 		.refused = k->gone.refused + m->refused,
 		.refused_address = k->gone.refused_address,
+		.proxy_refused = k->gone.proxy_refused,
 		.limited = k->gone.limited,
 		.published = k->gone.published,
 		.publish_skipped = k->gone.publish_skipped,
@@ -192,11 +195,11 @@ char *status_json(const struct master *m)
 		fputs("null", f);
 	fprintf(f,
 	        ",\"uptime\":%" PRIu64 ",\"connections\":%" PRIu64 ",\"accepted\":%" PRIu64 ",\"closed\":%" PRIu64
-	        ",\"refused\":%" PRIu64 ",\"refused_address\":%" PRIu64 ",\"limited\":%" PRIu64
-	        ",\"published\":%" PRIu64 ",\"publish_skipped\":%" PRIu64 ",\"requests\":%" PRIu64
-	        ",\"packets\":%" PRIu64 ",\"packets_dropped\":%" PRIu64,
+	        ",\"refused\":%" PRIu64 ",\"refused_address\":%" PRIu64 ",\"proxy_refused\":%" PRIu64
+	        ",\"limited\":%" PRIu64 ",\"published\":%" PRIu64 ",\"publish_skipped\":%" PRIu64
+	        ",\"requests\":%" PRIu64 ",\"packets\":%" PRIu64 ",\"packets_dropped\":%" PRIu64,
 	        (clock_ms() - m->started_ms) / 1000, connections, t.accepted, t.closed, t.refused, t.refused_address,
-	        t.limited, t.published, t.publish_skipped, t.requests, t.packets, t.packets_dropped);
+	        t.proxy_refused, t.limited, t.published, t.publish_skipped, t.requests, t.packets, t.packets_dropped);
 	put_listeners(m, f, &t);
 	put_reactors(m, f);
 	put_workers(m, f);

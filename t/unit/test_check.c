@@ -110,6 +110,11 @@ static void dispatch_rules_hold(void)
 	        BIT(receive), SET("enable_delay_receive=true"));
 	refused("port 9501: enable_delay_receive is for raw connections, but the port speaks http",
 	        BIT(request) | BIT(connect), SET("enable_delay_receive=true", "protocol=http"));
+	refused("port 9501: proxy_protocol is on, but proxy_protocol_trusted names nobody who may use it; say the load balancers' networks,"
+	        " such as 10.0.0.0/8",
+	        BIT(receive), SET("proxy_protocol=true"));
+	refused("port 9501: \"10.0.0.0/40\" in proxy_protocol_trusted is not a network such as 10.0.0.0/8, ::1 or unix:",
+	        BIT(receive), SET("proxy_protocol=true", "proxy_protocol_trusted=::1,10.0.0.0/40"));
 	fine("a key that fits", BIT(request), SET("protocol=http", "dispatch_mode=key", "dispatch_key=cookie:sid"));
 	refused("port 9501: package_max_length is 67108864, but it may be at most half of link_backlog_size (67108864), since"
 	        " a message waits there as a whole",

@@ -11,8 +11,11 @@
 ---@field open_http_protocol? boolean Swoole's name for protocol http. Default: false.
 ---@field package_eof? string The delimiter of protocol eof, 1 to 8 bytes; it stays in the data. The escapes \r \n \t \0 \xHH and \\ are understood wherever the value comes from. Default: \r\n\r\n.
 ---@field enable_delay_receive? boolean A connection is not read before server:confirm(fd); its connect event comes at once. Not for HTTP. Default: false.
+---@field proxy_protocol? boolean Each connection begins with a header of the PROXY protocol, version 1 or 2, in which a load balancer names its client. Only addresses in proxy_protocol_trusted may connect. Default: false.
+---@field proxy_protocol_trusted? string[] Networks of the load balancers that may speak for their clients: 10.0.0.0/8, ::1, or unix: for clients of a unix socket. Connections of others are refused. Default: empty.
+---@field proxy_protocol_timeout? number|string How long the header may take. Default: 5s.
 ---@field port_max_connection? integer Connections of this port at a time; one more is refused. Each reactor (base mode: worker) takes its share of them. 0: max_connection alone counts. Default: 0.
----@field max_connection_per_address? integer Connections of one client address to this port at a time; one more is refused. An IPv6 /64 is one address. In base mode each worker counts for itself. 0: no limit. Default: 0.
+---@field max_connection_per_address? integer Connections of one client address to this port at a time; one more is refused. An IPv6 /64 is one address. In base mode each worker counts for itself, with proxy_protocol each reactor. 0: no limit. Default: 0.
 ---@field accept_rate_per_address? integer Connections of one client address to this port in a second, as many at once; one more is refused. In base mode each worker counts for itself. 0: no limit. Default: 0.
 ---@field message_rate? integer Messages or requests of one connection in a second; one more is answered 429 (HTTP) or closes the connection. 0: no limit. Default: 0.
 ---@field message_burst? integer|"auto" How many of message_rate may come at once; auto is one second's worth. Default: auto.
