@@ -5,6 +5,7 @@ local luaserv = {
 	version = state.version,
 	role = state.role,
 	log = require "luaserv.core.log",
+	event = require "luaserv.core.event",
 	mode = { process = "process", base = "base", single = "single" },
 	-- The third result of what fails as expected: Swoole's numbers, and errno's where Swoole has none.
 	errors = {

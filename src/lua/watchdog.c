@@ -13,6 +13,7 @@ enum {
 	LOOK_MIN_MS = 1,
 	/* A signal that came where LuaJIT was busy with its own hook is lost; so it is sent until the run ends. */
 	AGAIN_MS = 20,
+	CALLS_MAX = 3, /* to tell of one run */
 };
 
 /* For the signal handler; one per process. */
@@ -40,29 +41,57 @@ static void kill_hook(lua_State *L, lua_Debug *ar)
 	lua_error(L);
 }
 
+static void tell(struct watchdog *w, uint64_t run, lua_State *co)
+{
+	if (w->told == run)
+		return;
+	w->told = run;
+	w->on_notice(w->ctx, co, clock_ms() - atomic_load_explicit(&w->since_ms, memory_order_relaxed));
+}
+
+/* Once: the next instruction runs without it. */
+static void notice_hook(lua_State *L, LS_UNUSED lua_Debug *ar)
+{
+	struct watchdog *w = the_watchdog;
+
+	if (!w)
+		return;
+	watchdog_disarm(w);
+	tell(w, atomic_load_explicit(&w->run, memory_order_relaxed), L);
+}
+
 /* On the thread that runs Lua, so it interrupts nothing but that; lua_sethook is made for it.  The profiler's own signal
  * makes compiled loops leave at their next poll, and only then do they see the hook. */
 static void on_signal(LS_UNUSED int sig)
 {
 	struct watchdog *w = the_watchdog;
 	int saved = errno;
+	uint64_t run = w ? atomic_load_explicit(&w->run, memory_order_relaxed) : 0;
+	bool condemned = w && run == atomic_load_explicit(&w->condemned, memory_order_relaxed);
+	bool noticed = w && run == atomic_load_explicit(&w->noticed, memory_order_relaxed) && run != w->told;
 
-	if (w) {
-		uint64_t run = atomic_load_explicit(&w->run, memory_order_relaxed);
-
-		if ((run & 1) && run == atomic_load_explicit(&w->condemned, memory_order_relaxed)) {
-			w->armed = 1;
-			lua_sethook(w->L, kill_hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
-			pthread_kill(w->worker, SIGPROF);
-		}
+	if ((run & 1) && (condemned || noticed)) {
+		w->armed = 1;
+		w->notices = !condemned;
+		lua_sethook(w->L, condemned ? kill_hook : notice_hook,
+		            LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
+		pthread_kill(w->worker, SIGPROF);
 	}
 	errno = saved;
 }
 
 void watchdog_disarm(struct watchdog *w)
 {
+	bool unseen = w->notices;
+
 	w->armed = 0;
+	w->notices = 0;
 	lua_sethook(w->L, NULL, 0, 0);
+	/* Lua has been left with the hook unseen: it was in a C function all the time. */
+	uint64_t run = atomic_load_explicit(&w->run, memory_order_relaxed);
+
+	if (unseen && !(run & 1))
+		tell(w, run - 1, NULL);
 }
 
 /* ---- the helper's thread ------------------------------------------------------------------------------------------- */
@@ -85,13 +114,44 @@ static bool nap(struct watchdog *w, uint64_t ms)
 	return false;
 }
 
+/* What becomes of a run that has lasted for so long; how long to sleep until it must be looked at again. */
+static uint64_t judge(struct watchdog *w, uint64_t run, uint64_t busy_ms, unsigned *calls)
+{
+	uint64_t next = UINT64_MAX;
+
+	if (w->limit_ms && busy_ms >= w->limit_ms) {
+		atomic_store_explicit(&w->condemned, run, memory_order_relaxed);
+		pthread_kill(w->worker, watchdog_signal());
+		return AGAIN_MS;
+	}
+	if (w->limit_ms)
+		next = w->limit_ms - busy_ms;
+	if (!w->notice_ms || *calls == CALLS_MAX)
+		return next;
+	if (busy_ms < w->notice_ms)
+		return LS_MIN(next, w->notice_ms - busy_ms);
+	/* Not for ever: a signal disturbs what a C function waits for. */
+	++*calls;
+	atomic_store_explicit(&w->noticed, run, memory_order_relaxed);
+	pthread_kill(w->worker, watchdog_signal());
+	return LS_MIN(next, (uint64_t)AGAIN_MS);
+}
+
+static uint64_t pause_of(const struct watchdog *w)
+{
+	uint64_t least = w->limit_ms && w->notice_ms ? LS_MIN(w->limit_ms, w->notice_ms) : w->limit_ms + w->notice_ms;
+
+	return LS_MAX(least / LOOKS_PER_LIMIT, (uint64_t)LOOK_MIN_MS);
+}
+
 static void *watch(void *arg)
 {
 	struct watchdog *w = arg;
-	uint64_t pause_ms = LS_MAX(w->limit_ms / LOOKS_PER_LIMIT, (uint64_t)LOOK_MIN_MS);
+	uint64_t pause_ms = pause_of(w);
 	uint64_t nap_ms = pause_ms;
 	uint64_t seen = 0;
 	uint64_t since_ms = 0;
+	unsigned calls = 0;
 
 	pthread_mutex_lock(&w->lock);
 	while (nap(w, nap_ms)) {
@@ -103,18 +163,14 @@ static void *watch(void *arg)
 		if (run != seen) {
 			seen = run;
 			since_ms = clock_ms();
+			atomic_store_explicit(&w->since_ms, since_ms, memory_order_relaxed);
+			calls = 0;
 			continue;
 		}
 
-		uint64_t busy_ms = clock_ms() - since_ms;
+		uint64_t next = judge(w, run, clock_ms() - since_ms, &calls);
 
-		if (busy_ms < w->limit_ms) {
-			nap_ms = LS_MIN(pause_ms, w->limit_ms - busy_ms);
-			continue;
-		}
-		atomic_store_explicit(&w->condemned, run, memory_order_relaxed);
-		pthread_kill(w->worker, watchdog_signal());
-		nap_ms = AGAIN_MS;
+		nap_ms = next < AGAIN_MS ? next : LS_MIN(next, LS_MAX(pause_ms, (uint64_t)AGAIN_MS));
 	}
 	pthread_mutex_unlock(&w->lock);
 	return NULL;
@@ -149,13 +205,20 @@ static int start_helper(struct watchdog *w)
 	return -r;
 }
 
-int watchdog_start(struct watchdog *w, lua_State *L, uint64_t limit_ms, struct err *err)
+int watchdog_start(struct watchdog *w, lua_State *L, const struct watchdog_opts *opts, struct err *err)
 {
 	struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
 	int r;
 
-	*w = (struct watchdog){ .L = L, .limit_ms = limit_ms, .worker = pthread_self() };
-	if (limit_ms == 0)
+	*w = (struct watchdog){
+		.L = L,
+		.limit_ms = opts->limit_ms,
+		.notice_ms = opts->notice_ms,
+		.on_notice = opts->on_notice,
+		.ctx = opts->ctx,
+		.worker = pthread_self(),
+	};
+	if (opts->limit_ms == 0 && opts->notice_ms == 0)
 		return 0;
 	assert(!the_watchdog);
 	init_condition(w);

@@ -1,4 +1,5 @@
-/* The watchdog: raises an error in Lua that runs too long without yielding (max_execution_time).
+/* The watchdog: tells of Lua that runs long without yielding (block_warning), and raises an error in it when it runs too long
+ * (max_execution_time).
  *
  * The worker's thread says when Lua is entered and left, by one relaxed store each.  A helper thread looks now and then,
  * and when it has seen the same run for longer than the limit, it signals the worker's thread; the handler sets a hook
@@ -17,7 +18,15 @@
 struct watchdog {
 	_Atomic uint64_t run;       /* odd: Lua runs; the worker's thread adds 1 at each enter and leave */
 	_Atomic uint64_t condemned; /* the run that is to end; written by the helper */
+	_Atomic uint64_t noticed;   /* the run that is to be told of; written by the helper */
+	_Atomic uint64_t since_ms;  /* when the helper saw it first */
 	uint64_t limit_ms;
+	uint64_t notice_ms;
+	/* The run has lasted for `ms` already; `co` is where it is, NULL: it has ended, having been in C all the time. */
+	void (*on_notice)(void *ctx, lua_State *co, uint64_t ms);
+	void *ctx;
+	uint64_t told;                 /* the last run that on_notice was called for; worker's thread only */
+	volatile sig_atomic_t notices; /* the hook only tells; handler and worker's thread only */
 	lua_State *L;
 	volatile sig_atomic_t armed; /* the hook is set; handler and worker's thread only */
 	pthread_t worker;
@@ -28,8 +37,15 @@ struct watchdog {
 	bool started;
 };
 
-/* Called in the thread that runs `L`, where it unblocks the two signals it needs.  limit_ms 0: does nothing. */
-int watchdog_start(struct watchdog *w, lua_State *L, uint64_t limit_ms, struct err *err);
+struct watchdog_opts {
+	uint64_t limit_ms;  /* 0: no limit */
+	uint64_t notice_ms; /* 0: nothing is told */
+	void (*on_notice)(void *ctx, lua_State *co, uint64_t ms);
+	void *ctx;
+};
+
+/* Called in the thread that runs `L`, where it unblocks the two signals it needs.  Without limit and notice it does nothing. */
+int watchdog_start(struct watchdog *w, lua_State *L, const struct watchdog_opts *opts, struct err *err);
 /* Before state_close(); harmless if it was not started. */
 void watchdog_stop(struct watchdog *w);
 /* Takes the hook off: Lua has unwound. */

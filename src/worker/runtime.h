@@ -47,7 +47,8 @@ struct worker {
 	void *loaded_ctx;
 	bool selftest;
 	struct log_every complaints;
-	struct err *capture; /* where the error of a plain call goes instead of the log */
+	struct log_every blocks; /* what held the loop */
+	struct err *capture;     /* where the error of a plain call goes instead of the log */
 };
 
 /* The one worker of this process; NULL in other roles. */

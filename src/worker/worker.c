@@ -294,15 +294,40 @@ static void run_next_hook(struct worker *w, enum settings_event hook)
 		report_loaded(w, &none);
 }
 
+/* block_warning: Lua holds the loop. */
+static void on_block(void *ctx, lua_State *co, uint64_t ms)
+{
+	struct worker *w = ctx;
+	const struct task *t = w->sched ? sched_current(w->sched) : NULL;
+	const char *where = "it was in a C function all the time";
+	uint64_t swallowed;
+
+	if (!log_every_due(&w->blocks, 1000, &swallowed))
+		return;
+	if (co) {
+		luaL_traceback(co, co, NULL, 0);
+		where = lua_tostring(co, -1);
+	}
+	log_warn(
+		"%s%s%.0llu holds the loop of this worker for %llu ms (block_warning), and all others wait; %s (%llu more)",
+		t ? t->event : "Lua code", t && t->fd ? " of fd " : "", t ? (unsigned long long)t->fd : 0ULL,
+		(unsigned long long)ms, where, (unsigned long long)swallowed);
+	if (co)
+		lua_pop(co, 1);
+}
+
 static int make_state(struct worker *w, const struct lua_module *modules, struct err *err)
 {
 	struct lua_limits limits = { .memory = w->o.settings->lua_memory_limit };
+	struct watchdog_opts dog = { .on_notice = on_block, .ctx = w };
 
 	w->L = state_new(&limits, modules, err);
 	if (!w->L)
 		return err->code;
 	state_set_role(w->L, LUA_ROLE_WORKER);
-	if (watchdog_start(&w->watchdog, w->L, w->o.settings->max_execution_time, err) < 0)
+	dog.limit_ms = w->o.settings->max_execution_time;
+	dog.notice_ms = w->o.settings->block_warning;
+	if (watchdog_start(&w->watchdog, w->L, &dog, err) < 0)
 		return err->code;
 	w->sched = sched_new(w->L, &(struct sched_opts){
 					   .loop = w->o.loop,

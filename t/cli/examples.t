@@ -20,6 +20,15 @@ my %proofs = (
 		$client->send("quit\n");
 		is($client->recv_all, '', 'and ends when it is told to');
 	},
+	watch => sub ($server) {
+		my $client = $server->client;
+
+		is($client->recv_until("\n"), 'watching ' . $server->root . "/watched\n", 'it says what it watches');
+		spew($server->root . '/watched/new.txt', "x\n");
+		is($client->recv_until("\n"), "new.txt\n", 'and tells what changes there');
+		$client->send("\n");
+		like($client->recv_all, qr/\A(?:new\.txt\n)*\z/, 'and ends when it is told to');
+	},
 	udp => sub ($server) {
 		my $sock = IO::Socket::IP->new(Proto => 'udp', PeerHost => '127.0.0.1', PeerPort => $server->port) or die "udp: $!\n";
 
@@ -39,7 +48,8 @@ for my $example (sort keys %proofs) {
 		my $server = new_server();
 		my $app = slurp(repo_root() . "/examples/$example/app.lua");
 
-		ok($server->start(app => $app, env => { HOST => '127.0.0.1', PORT => $server->port }), 'it starts');
+		mkdir $server->root . '/watched';
+		ok($server->start(app => $app, env => { HOST => '127.0.0.1', PORT => $server->port, WATCH => $server->root . '/watched' }), 'it starts');
 		$proofs{$example}->($server);
 	};
 }

@@ -73,6 +73,7 @@
 ---@field enable_coroutine? boolean Run each event in its own coroutine; off: handlers run plainly and may block, and waiting functions refuse. Default: true.
 ---@field max_coroutine? integer Coroutines of one worker at a time; beyond it HTTP requests are answered 503 and connections closed. Default: 100000.
 ---@field max_execution_time? number|string How long Lua may run without yielding before an error is raised in it; twice as long and the worker is killed. 0: no limit. Default: 30s.
+---@field block_warning? number|string How long Lua may hold the loop of its worker before the log says so, with the place; a C function that blocks is disturbed by a signal then. 0: never. Default: 0.
 ---@field start_timeout? number|string How long a new worker may take until it is ready. Default: 30s.
 ---@field eval_timeout? number|string How long the app script may take to evaluate at start and at reload. Default: 10s.
 ---@field daemonize? boolean Run in the background, as -d. Default: false.
