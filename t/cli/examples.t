@@ -20,6 +20,25 @@ my %proofs = (
 		$client->send("quit\n");
 		is($client->recv_all, '', 'and ends when it is told to');
 	},
+	chat => sub ($server) {
+		my ($ann, $bob, $eve) = map { $server->client } 1 .. 3;
+
+		like($_->recv_until("\n"), qr/^Hello, guest \d+\./, 'hello') for $ann, $bob, $eve;
+		$ann->send("/name ann\r\n");
+		like($ann->recv_until("is now ann\n"), qr/guest \d+ is now ann/, 'a name');
+		$_->recv_until("is now ann\n") for $bob, $eve;
+		$ann->send("hi\n");
+		is($_->recv_until("\n"), "ann: hi\n", 'the others hear her') for $bob, $eve;
+		$eve->send("/join kitchen\n");
+		is($eve->recv_until("\n"), "You are in kitchen.\n", 'one goes to another room');
+		like($_->recv_until("\n"), qr/^guest \d+ leaves$/, 'which the others hear') for $ann, $bob;
+		$bob->send("still here\n");
+		like($ann->recv_until("\n"), qr/: still here$/, 'who is there hears');
+		$bob->send("/quit\n");
+		is($bob->recv_all, "Bye.\n", 'and one leaves');
+		like($ann->recv_until("\n"), qr/has gone$/, 'for good');
+		ok($eve->quiet, 'the kitchen heard nothing of it');
+	},
 	watch => sub ($server) {
 		my $client = $server->client;
 
