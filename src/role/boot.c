@@ -65,7 +65,7 @@ int boot_open(struct master *m, struct err *err)
 	if (r == 0 && s->pid_file[0])
 		r = m->pidfile = pidfile_open(s->pid_file, err);
 	if (r >= 0)
-		r = ports_open(&m->ports, s, s->mode == MODE_BASE, err);
+		r = ports_open(&m->ports, s, s->mode == MODE_BASE, &m->given, err);
 	if (r >= 0)
 		r = release_refreeze(m->release, err);
 	if (r < 0)

@@ -6,6 +6,7 @@
 #include "role/fanout.h"
 #include "super/jsonline.h"
 #include "sys/fd.h"
+#include "sys/notify.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -102,7 +103,7 @@ static void do_reload(struct master *m, uint64_t id, struct str line)
 	else if (m->state != MASTER_SERVES)
 		admin_refuse(m->admin, id, "the server is not serving yet or stops already");
 	else
-		m->fleet->ops->reload(m->fleet, id);
+		command_reload(m, id);
 }
 
 static void do_stop(struct master *m, uint64_t id, struct str line LS_UNUSED)
@@ -145,11 +146,18 @@ void command_on_request(void *ctx, uint64_t id, struct str line)
 	admin_refuse(m->admin, id, "there is no such command");
 }
 
+void command_reload(struct master *m, uint64_t tag)
+{
+	notify_say_reloading();
+	m->fleet->ops->reload(m->fleet, tag);
+}
+
 void command_on_reloaded(void *ctx, uint64_t tag, bool done, const char *text)
 {
 	struct master *m = ctx;
 	char result[64];
 
+	notify_say("READY=1");
 	if (!tag || !m->admin)
 		return;
 	snprintf(result, sizeof result, "{\"generation\":%llu}", (unsigned long long)m->keeper.accepted->epoch);

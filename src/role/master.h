@@ -21,6 +21,7 @@ struct master {
 	struct evaluate *evaluate; /* at start */
 	struct release *release;   /* the first one: listeners point into it */
 	struct ports ports;
+	struct activation given; /* sockets that were handed over */
 	struct keeper keeper;
 	bool has_keeper;
 	struct fleet *fleet;
@@ -51,6 +52,9 @@ void shutdown_init(struct master *m);
 void shutdown_begin(struct master *m);
 /* No worker is left. */
 void shutdown_finish(struct master *m);
+
+/* As `luaserv reload`; tag 0: nobody waits for the answer. */
+void command_reload(struct master *m, uint64_t tag);
 
 /* ---- status.c -------------------------------------------------------------------------------- */
 

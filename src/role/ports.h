@@ -2,11 +2,12 @@
  * accept queue is lost when a worker leaves.
  *
  * One set (process and single mode), or one for each worker slot (base mode), where the kernel spreads
- * connections over the slots; unix sockets are shared by all slots.
+ * connections over the slots; unix sockets, and those that were handed over, are shared by all slots.
  */
 #pragma once
 
 #include "conf/settings.h"
+#include "sys/activation.h"
 
 #include <stdbool.h>
 
@@ -15,12 +16,14 @@ struct ports {
 	unsigned n; /* ports */
 	unsigned sets;
 	bool per_slot;
-	int *fds; /* [sets][n]; -1: closed or shared with the first set */
+	int *fds;                 /* [sets][n]; -1: closed or shared with the first set */
+	struct activation *given; /* sockets that were handed over; NULL: none */
+	uint64_t inherited;       /* bits: ports that use one of those, which all slots share */
 };
 
-/* Binds everything and fills settings->ports[].address. 0 or negative with a sentence; nothing is then
+/* Binds everything that `given` does not hold, and fills settings->ports[].address. 0 or negative with a sentence; nothing is then
  * open. */
-int ports_open(struct ports *p, struct settings *s, bool per_slot, struct err *err);
+int ports_open(struct ports *p, struct settings *s, bool per_slot, struct activation *given, struct err *err);
 /* The socket of a port in a set; shared ones are in all. */
 int ports_fd(const struct ports *p, unsigned set, unsigned port);
 /* A slot without a process must not get connections: its own sockets are closed, and bound again when it is

@@ -6,6 +6,7 @@
 #include "role/master.h"
 #include "role/pidfile.h"
 #include "sys/fd.h"
+#include "sys/notify.h"
 #include "sys/proc.h"
 #include "sys/sig.h"
 
@@ -157,6 +158,7 @@ static void on_serving(void *ctx)
 	}
 	m->state = MASTER_SERVES;
 	announce(m);
+	notify_say("READY=1");
 	write_ready_line(m);
 	detach(m);
 }
@@ -284,7 +286,7 @@ static void on_signal(struct watch *w, int events LS_UNUSED)
 		else if (sig == SIGTERM || sig == SIGINT || sig == SIGQUIT)
 			shutdown_begin(m);
 		else if ((sig == SIGUSR1 || sig == SIGHUP) && m->state == MASTER_SERVES)
-			m->fleet->ops->reload(m->fleet, 0);
+			command_reload(m, 0);
 		else if (sig == SIGUSR2)
 			log_notice("SIGUSR2 reloads task workers, and there are none");
 		else if (sig == SIGWINCH || sig == SIGRTMIN)
@@ -307,9 +309,14 @@ static void on_daemon_end(struct control *c, int why LS_UNUSED)
 
 static int open_all(struct master *m, struct err *err)
 {
+	int given = activation_open(&m->given, err);
 	const int signals[] = { SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGCHLD, SIGRTMIN, 0 };
-	int fd = sig_open(signals);
+	int fd = given < 0 ? given : sig_open(signals);
 	int r = fd < 0 ? fd : loop_init(&m->loop);
+
+	if (given < 0)
+		return given;
+	notify_open();
 
 	if (r == 0)
 		r = mailbox_open(&m->mailbox, &m->loop);
@@ -340,6 +347,7 @@ static void close_all(struct master *m)
 	if (m->has_keeper)
 		keeper_fini(&m->keeper);
 	ports_close(&m->ports, true);
+	activation_close(&m->given);
 	if (m->entry)
 		rundir_remove(m->entry);
 	if (m->pidfile >= 0)

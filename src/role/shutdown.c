@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "role/fanout.h"
+#include "sys/notify.h"
 
 enum {
 	QUIET_TURN_MS = 10,
@@ -113,6 +114,7 @@ void shutdown_begin(struct master *m)
 		m->stop_at = loop_now(&m->loop) + m->keeper.accepted->settings.max_wait_time;
 		close_listeners(m);
 		log_notice("the server stops");
+		notify_say("STOPPING=1");
 		if (m->keeper.o.reactors == 0) {
 			stop_fleet(m, time_left(m));
 			break;

@@ -1,8 +1,10 @@
--- What tools/bench/sockets.py measures: the same bytes to many connections, by publish and by a loop of send; and UDP echo.
+-- What tools/bench/sockets.py measures: the same bytes to many connections, by publish and by a loop of send; UDP echo.
 local luaserv = require "luaserv"
 
-local server = luaserv.server("127.0.0.1", assert(tonumber(os.getenv "BENCH_PORT"), "BENCH_PORT is not set"), os.getenv "BENCH_MODE")
-local udp = server:listen("127.0.0.1", assert(tonumber(os.getenv "BENCH_UDP_PORT"), "BENCH_UDP_PORT is not set"), "udp")
+local port = assert(tonumber(os.getenv "BENCH_PORT"), "BENCH_PORT is not set")
+local udp_port = assert(tonumber(os.getenv "BENCH_UDP_PORT"), "BENCH_UDP_PORT is not set")
+local server = luaserv.server("127.0.0.1", port, os.getenv "BENCH_MODE")
+local udp = server:listen("127.0.0.1", udp_port, "udp")
 local members = {}
 
 server:set { protocol = "eof", open_eof_split = true, package_eof = "\n", worker_num = 1 }
