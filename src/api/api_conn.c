@@ -39,9 +39,12 @@ int api_conn_sendto(lua_State *L)
 	lua_Number number = lua_tonumber(L, 3);
 	struct str bytes = { 0 };
 
-	if (number < 1 || number > 65535)
+	bool by_path =
+		to.host[0] == '\0' || to.host[0] == '/' || to.host[0] == '@' || strncmp(to.host, "unix:", 5) == 0;
+
+	if (!by_path && (number < 1 || number > 65535))
 		return state_error(L, "server:sendto: port %.14g is out of range; it must be 1 to 65535", number);
-	to.number = (uint16_t)number;
+	to.number = by_path ? 0 : (uint16_t)number;
 	if (!lua_isnoneornil(L, 5))
 		to.port = (int)lua_tointeger(L, 5);
 	bytes.p = lua_tolstring(L, 4, &bytes.len);

@@ -26,7 +26,7 @@ static enum port_type type_of(lua_State *L, const char *host, const char *type)
 		if (strcmp(settings_port_type_name((enum port_type)i), type) == 0)
 			return (enum port_type)i;
 	return (enum port_type)state_error(
-		L, "listener type \"%s\" is not known; there are tcp, tcp6, unix, udp and udp6", type);
+		L, "listener type \"%s\" is not known; there are tcp, tcp6, unix, udp, udp6 and unix_dgram", type);
 }
 
 static struct port *add_port(lua_State *L, struct app *app, int first)
@@ -240,8 +240,8 @@ static const struct bind_row server_methods[] = {
 	  "send(fd, data) -> true | nil, message, code: waits while the connection's budget is used up. data is a string, or what "
 	  "encode of the port's protocol in Lua takes." },
 	{ "sendto", api_conn_sendto, "siSi?", LUA_ROLE_WORKER,
-	  "sendto(ip, port, data, server_socket) -> true | nil, message, code: a datagram; from the first UDP port of that "
-	  "family, or that of client.server_socket." },
+	  "sendto(address, port, data, server_socket) -> true | nil, message, code: a datagram to an IP address, or to the path or "
+	  "\"@name\" of a unix socket (port 0); from the first port of that family, or that of client.server_socket." },
 	{ "close", api_conn_close, "ib?", LUA_ROLE_WORKER,
 	  "close(fd, reset) -> true | nil, message, code: what is queued leaves first, unless reset." },
 	{ "exists", api_conn_exists, "i", LUA_ROLE_WORKER,

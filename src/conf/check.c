@@ -45,9 +45,9 @@ static bool same_address(const struct port *a, const struct port *b)
 	struct sock_addr x, y;
 	char x_text[SOCK_TEXT_MAX], y_text[SOCK_TEXT_MAX];
 
-	if (settings_port_is_udp(a) != settings_port_is_udp(b))
+	if (!settings_port_is_unix(a) && settings_port_is_dgram(a) != settings_port_is_dgram(b))
 		return false;
-	if (a->type != PORT_UNIX && a->number == 0)
+	if (!settings_port_is_unix(a) && a->number == 0)
 		return false; /* the kernel gives each its own */
 	if (sock_parse(a->host, a->number, &x, NULL) < 0 || sock_parse(b->host, b->number, &y, NULL) < 0)
 		return false;
@@ -79,7 +79,7 @@ static int check_address(const struct settings *s, const struct port *p, struct 
 	if ((p->type == PORT_TCP6 || p->type == PORT_UDP6) && addr.sa.sa_family != AF_INET6)
 		return err_set(err, -EINVAL, "%s is of type %s, but its host \"%s\" is not an IPv6 address", name,
 		               settings_port_type_name(p->type), p->host);
-	if ((p->type == PORT_UNIX) != (addr.sa.sa_family == AF_UNIX))
+	if (settings_port_is_unix(p) != (addr.sa.sa_family == AF_UNIX))
 		return err_set(err, -EINVAL, "%s is of type %s, but its host is \"%s\"", name,
 		               settings_port_type_name(p->type), p->host);
 	return 0;
@@ -119,7 +119,7 @@ static int check_protocol(const struct settings *s, const struct port *p, struct
 
 static int check_handler(const struct settings *s, const struct port *p, struct err *err)
 {
-	enum settings_event needed = settings_port_is_udp(p)        ? EVENT_packet
+	enum settings_event needed = settings_port_is_dgram(p)      ? EVENT_packet
 	                             : p->protocol == PROTOCOL_HTTP ? EVENT_request
 	                                                            : EVENT_receive;
 	char name[SETTINGS_PORT_TEXT_MAX];
@@ -153,7 +153,7 @@ static int check_dispatch_key(const struct settings *s, const struct port *p, st
 {
 	char name[SETTINGS_PORT_TEXT_MAX];
 	struct key key;
-	bool http = !settings_port_is_udp(p) && p->protocol == PROTOCOL_HTTP;
+	bool http = !settings_port_is_dgram(p) && p->protocol == PROTOCOL_HTTP;
 
 	settings_port_text(p, name);
 	if (p->dispatch_key[0] == '\0')
@@ -194,7 +194,7 @@ static int check_delay_receive(const struct settings *s, const struct port *p, s
 
 	(void)s;
 	settings_port_text(p, name);
-	if (!p->enable_delay_receive || settings_port_is_udp(p))
+	if (!p->enable_delay_receive || settings_port_is_dgram(p))
 		return 0;
 	if (p->protocol == PROTOCOL_HTTP)
 		return err_set(err, -EINVAL,
@@ -241,7 +241,7 @@ static int check_proxy_protocol(const struct settings *s, const struct port *p, 
 				err, -EINVAL,
 				"%s: \"%s\" in proxy_protocol_trusted is not a network such as 10.0.0.0/8, ::1 or unix:",
 				name, p->proxy_protocol_trusted.items[i]);
-	if (!p->proxy_protocol || settings_port_is_udp(p) || p->proxy_protocol_trusted.count > 0)
+	if (!p->proxy_protocol || settings_port_is_dgram(p) || p->proxy_protocol_trusted.count > 0)
 		return 0;
 	return err_set(err, -EINVAL,
 	               "%s: proxy_protocol is on, but proxy_protocol_trusted names nobody who may use it; say the load"

@@ -82,7 +82,7 @@ static void describe_place(const struct port *p, char *out, size_t cap)
 	char name[SETTINGS_PORT_TEXT_MAX];
 
 	settings_port_text(p, name);
-	if (p->type == PORT_UNIX || p->number == 0)
+	if (settings_port_is_unix(p) || p->number == 0)
 		snprintf(out, cap, "%s", name);
 	else
 		snprintf(out, cap, "%s of %s", name, p->host[0] ? p->host : "*");

@@ -165,7 +165,7 @@ static void drop_protocol(struct port *p)
 
 static void resolve_port(struct port *p)
 {
-	if (settings_port_is_udp(p))
+	if (settings_port_is_dgram(p))
 		drop_protocol(p);
 	else
 		resolve_protocol(p);

@@ -224,7 +224,7 @@ uint16_t settings_port_number(const struct port *port)
 
 const char *settings_port_type_name(enum port_type type)
 {
-	static const char *const names[PORT_TYPES] = { "tcp", "tcp6", "unix", "udp", "udp6" };
+	static const char *const names[PORT_TYPES] = { "tcp", "tcp6", "unix", "udp", "udp6", "unix_dgram" };
 
 	return names[type];
 }
@@ -233,7 +233,7 @@ const char *settings_port_protocol(const struct port *p)
 {
 	const struct settings_names *n = settings_protocols;
 
-	if (settings_port_is_udp(p))
+	if (settings_port_is_dgram(p))
 		return "udp";
 	while (n->value != p->protocol)
 		n++; /* every protocol has a name */
@@ -244,9 +244,9 @@ const char *settings_port_text(const struct port *p, char *out)
 {
 	struct str host = str_from(p->host);
 
-	if (p->type == PORT_UNIX && str_starts(host, LS_STR("unix:")))
+	if (settings_port_is_unix(p) && str_starts(host, LS_STR("unix:")))
 		host = str_skip(host, 5);
-	if (p->type == PORT_UNIX)
+	if (settings_port_is_unix(p))
 		snprintf(out, SETTINGS_PORT_TEXT_MAX, "port unix:%.*s", LS_STR_ARG(host));
 	else if (p->number == 0)
 		snprintf(out, SETTINGS_PORT_TEXT_MAX, "port 0 of %.*s", LS_STR_ARG(host));

@@ -51,7 +51,7 @@ enum settings_scope { SETTINGS_SERVER, SETTINGS_PORT };
 enum settings_layer { LAYER_DEFAULT, LAYER_FILE, LAYER_ENVIRONMENT, LAYER_SCRIPT, LAYER_OPTION };
 enum settings_reload { RELOAD_LIVE, RELOAD_LISTEN, RELOAD_WORKERS, RELOAD_RESTART };
 
-enum port_type { PORT_TCP, PORT_TCP6, PORT_UNIX, PORT_UDP, PORT_UDP6, PORT_TYPES };
+enum port_type { PORT_TCP, PORT_TCP6, PORT_UNIX, PORT_UDP, PORT_UDP6, PORT_UNIX_DGRAM, PORT_TYPES };
 
 enum {
 	SETTINGS_PORTS_MAX = 64,
@@ -141,13 +141,17 @@ struct port *settings_add_port(struct settings *s, const char *host, uint16_t nu
 
 /* "port 9501", "port unix:/run/app.sock"; what messages call it.  `out` has SETTINGS_PORT_TEXT_MAX bytes. */
 const char *settings_port_text(const struct port *p, char *out);
-/* "tcp", "tcp6", "unix", "udp", "udp6": what server:listen() calls it. */
+/* "tcp", "tcp6", "unix", "udp", "udp6", "unix_dgram": what server:listen() calls it. */
 const char *settings_port_type_name(enum port_type type);
 /* The name of its protocol: "http"; "udp" for ports of datagrams, which have none. */
 const char *settings_port_protocol(const struct port *p);
-static inline bool settings_port_is_udp(const struct port *p)
+static inline bool settings_port_is_unix(const struct port *p)
 {
-	return p->type == PORT_UDP || p->type == PORT_UDP6;
+	return p->type == PORT_UNIX || p->type == PORT_UNIX_DGRAM;
+}
+static inline bool settings_port_is_dgram(const struct port *p)
+{
+	return p->type == PORT_UDP || p->type == PORT_UDP6 || p->type == PORT_UNIX_DGRAM;
 }
 /* Whether dispatch_mode keeps the events of one connection in one worker, so that it has connect and close. */
 bool settings_keeps_connections(const struct settings *s);

@@ -50,9 +50,16 @@ static void on_readable(struct watch *w, int events LS_UNUSED)
 	n = recvmmsg(w->fd, d->in.heads, BATCH, MSG_DONTWAIT, NULL);
 	/* An error is that of something sent before (ICMP); reading has taken it off the socket. */
 	for (int i = 0; i < n && w->fd >= 0; i++) {
-		struct sock_peer from = sock_peer_of(&d->in.peers[i]);
+		struct msghdr *head = &d->in.heads[i].msg_hdr;
+		struct sock_far from;
 
+		d->in.peers[i].len = head->msg_namelen;
+		from = sock_far_of(&d->in.peers[i]);
 		board_add(&d->o.board->packets, 1);
+		if (head->msg_flags & MSG_TRUNC) { /* longer than UDP has them */
+			board_add(&d->o.board->packets_dropped, 1);
+			continue;
+		}
 		d->o.on_packet(d->o.ctx, d->o.port, &from, str_make(d->in.parts[i].iov_base, d->in.heads[i].msg_len));
 	}
 }
@@ -77,7 +84,9 @@ void dgram_flush(struct dgram *d)
 			continue;
 		}
 		/* The first of them cannot be sent; when the socket is full none of them can. */
-		unsigned lost = errno == EAGAIN ? d->n_out - sent : 1;
+		bool all = errno == EAGAIN &&
+		           d->o.port->type != PORT_UNIX_DGRAM; /* there it is the receiver that is full */
+		unsigned lost = all ? d->n_out - sent : 1;
 
 		board_add(&d->o.board->packets_dropped, lost);
 		sent += lost;
@@ -85,11 +94,11 @@ void dgram_flush(struct dgram *d)
 	start_over(d);
 }
 
-void dgram_send(struct dgram *d, const struct sock_peer *to, struct str bytes)
+void dgram_send(struct dgram *d, const struct sock_far *to, struct str bytes)
 {
 	char *at;
 
-	if (d->watch.fd < 0 || bytes.len > SOCK_DATAGRAM_MAX || sock_addr_of(to, &d->out.peers[d->n_out]) < 0) {
+	if (d->watch.fd < 0 || bytes.len > SOCK_DATAGRAM_MAX || sock_addr_of_far(to, &d->out.peers[d->n_out]) < 0) {
 		board_add(&d->o.board->packets_dropped, 1);
 		return;
 	}

@@ -112,7 +112,7 @@ void dispatch_leave(struct reactor *r, struct conn *c);
 /* The app has named it; true: that gave it another home. */
 bool dispatch_bind(struct reactor *r, struct conn *c, uint64_t hash);
 /* The slot for a datagram; -1: whoever has its turn. */
-int dispatch_packet(struct reactor *r, const struct port *port, const struct sock_peer *from, struct str bytes);
+int dispatch_packet(struct reactor *r, const struct port *port, const struct sock_far *from, struct str bytes);
 
 /* ---- keyed.c ---------------------------------------------------------------------------------------------------------- */
 

@@ -211,11 +211,13 @@ enum dispatch_answer dispatch_choose(struct reactor *r, const struct conn *c, co
 	return p->choose(r, c, slot);
 }
 
-int dispatch_packet(struct reactor *r, const struct port *port, const struct sock_peer *from, struct str bytes)
+int dispatch_packet(struct reactor *r, const struct port *port, const struct sock_far *from, struct str bytes)
 {
 	int mode = r->settings->dispatch_mode;
 	bool turns = mode == DISPATCH_ROUND || mode == DISPATCH_IDLE || mode == DISPATCH_LEAST;
-	size_t counts = offsetof(struct sock_peer, port) + (mode == DISPATCH_IP ? 0 : sizeof from->port);
+	/* Clients of unix sockets have no address but their path. */
+	bool ip = mode == DISPATCH_IP && from->peer.family != AF_UNIX;
+	size_t counts = ip ? offsetof(struct sock_peer, port) : sock_far_size(from);
 	uint64_t hash;
 
 	if (mode == DISPATCH_KEY && keyed_hash(port, &bytes, 1, &hash))

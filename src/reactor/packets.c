@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-static struct uplink_gen *choose(struct reactor *r, const struct port *port, const struct sock_peer *from,
+static struct uplink_gen *choose(struct reactor *r, const struct port *port, const struct sock_far *from,
                                  struct str bytes)
 {
 	int slot = dispatch_packet(r, port, from, bytes);
@@ -18,12 +18,12 @@ static struct uplink_gen *choose(struct reactor *r, const struct port *port, con
 	return NULL;
 }
 
-static void on_packet(void *ctx, const struct port *port, const struct sock_peer *from, struct str bytes)
+static void on_packet(void *ctx, const struct port *port, const struct sock_far *from, struct str bytes)
 {
 	struct reactor *r = ctx;
 	struct uplink_gen *gen = choose(r, port, from, bytes);
 	struct frame f = { .type = FRAME_PACKET, .arg = port->index, .value = r->o.id };
-	struct str parts[2] = { str_make(from, sizeof *from), bytes };
+	struct str parts[2] = { str_make(from, sock_far_size(from)), bytes };
 	uint64_t swallowed;
 
 	if (gen && link_send(gen->line, &f, parts, 2) == 0)
@@ -45,16 +45,15 @@ int packets_listen(struct reactor *r, int fd, const struct port *port, struct er
 
 int packets_on_sendto(struct reactor *r, const struct frame *f, struct str payload)
 {
-	struct sock_peer to;
+	struct sock_far to;
 
-	if (f->arg >= SETTINGS_PORTS_MAX || payload.len < sizeof to)
+	if (f->arg >= SETTINGS_PORTS_MAX || sock_far_read(payload, &to) < 0)
 		return -EBADMSG;
 	if (!r->dgrams[f->arg]) {
 		board_add(&r->o.board->packets_dropped, 1);
 		return 0;
 	}
-	memcpy(&to, payload.p, sizeof to);
-	dgram_send(r->dgrams[f->arg], &to, str_skip(payload, sizeof to));
+	dgram_send(r->dgrams[f->arg], &to, str_skip(payload, sock_far_size(&to)));
 	r->dgrams_dirty |= 1ULL << f->arg;
 	return 0;
 }

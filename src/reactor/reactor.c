@@ -234,7 +234,7 @@ int reactor_listen(struct reactor *r, int fd, const struct port *port, struct er
 		.ctx = r,
 	};
 
-	if (settings_port_is_udp(port))
+	if (settings_port_is_dgram(port))
 		return packets_listen(r, fd, port, err);
 	if (r->n_listeners == LS_COUNT(r->listeners)) {
 		fd_close(&fd);

@@ -39,7 +39,7 @@ static int listen_on(struct port *port, struct sock_addr *addr, bool reuse_port,
 		.recv_buffer = (int)port->kernel_socket_recv_buffer_size,
 		.send_buffer = (int)port->kernel_socket_send_buffer_size,
 		.ipv6_only = port->ipv6_only,
-		.datagram = settings_port_is_udp(port),
+		.datagram = settings_port_is_dgram(port),
 	};
 
 	return sock_listen(addr, &opts, err);
@@ -60,7 +60,7 @@ static int probe(struct port *port, struct err *err)
 /* The socket that was handed over for this port; -1: none. */
 static int take_given(struct ports *p, struct port *port)
 {
-	int fd = p->given ? activation_take(p->given, &port->address, settings_port_is_udp(port)) : -1;
+	int fd = p->given ? activation_take(p->given, &port->address, settings_port_is_dgram(port)) : -1;
 
 	if (fd >= 0)
 		p->inherited |= UINT64_C(1) << port->index;

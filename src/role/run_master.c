@@ -78,7 +78,7 @@ static int begin_to_accept(struct master *m, struct err *err)
 
 		if (opts.fd < 0)
 			return err_set(err, -errno, "no descriptor is left for a listener");
-		if (m->keeper.o.reactors == 1 || settings_port_is_udp(opts.port)) {
+		if (m->keeper.o.reactors == 1 || settings_port_is_dgram(opts.port)) {
 			reactor_listen_soon(m->keeper.reactors[i % m->keeper.o.reactors], opts.fd, opts.port);
 			continue;
 		}

@@ -159,6 +159,61 @@ int sock_addr_of(const struct sock_peer *peer, struct sock_addr *out)
 	}
 }
 
+struct sock_far sock_far_of(const struct sock_addr *addr)
+{
+	struct sock_far far = { .peer = sock_peer_of(addr) };
+	size_t before = offsetof(struct sockaddr_un, sun_path);
+	size_t len = addr->sa.sa_family == AF_UNIX && addr->len > before ? addr->len - before : 0;
+
+	/* A path ends with its NUL, an abstract name with the address. */
+	if (len > 0 && addr->un.sun_path[0] != '\0')
+		len = strnlen(addr->un.sun_path, len);
+	len = LS_MIN(len, sizeof far.path);
+	memcpy(far.path, addr->un.sun_path, len);
+	far.peer.path_len = (uint8_t)len;
+	return far;
+}
+
+int sock_addr_of_far(const struct sock_far *far, struct sock_addr *out)
+{
+	size_t len = far->peer.path_len;
+
+	if (far->peer.family != AF_UNIX)
+		return sock_addr_of(&far->peer, out);
+	if (len == 0 || len >= PATH_CAP)
+		return -EAFNOSUPPORT;
+	*out = (struct sock_addr){ .un = { .sun_family = AF_UNIX } };
+	memcpy(out->un.sun_path, far->path, len);
+	out->len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + (far->path[0] != '\0'));
+	return 0;
+}
+
+int sock_far_read(struct str bytes, struct sock_far *out)
+{
+	struct sock_far far = { 0 };
+
+	if (bytes.len < sizeof far.peer)
+		return -EBADMSG;
+	memcpy(&far.peer, bytes.p, sizeof far.peer);
+	if (far.peer.path_len > sizeof far.path || bytes.len < sock_far_size(&far))
+		return -EBADMSG;
+	memcpy(far.path, bytes.p + sizeof far.peer, far.peer.path_len);
+	*out = far;
+	return 0;
+}
+
+const char *sock_far_text(const struct sock_far *far, char *out)
+{
+	size_t len = far->peer.path_len;
+
+	if (far->peer.family != AF_UNIX)
+		return sock_peer_text(&far->peer, out);
+	str_copy(str_make(far->path, len), out, SOCK_TEXT_MAX);
+	if (len > 0 && far->path[0] == '\0')
+		out[0] = '@';
+	return out;
+}
+
 static int set_option(int fd, int level, int name, int value)
 {
 	return setsockopt(fd, level, name, &value, sizeof value) < 0 ? -errno : 0;

@@ -28,10 +28,16 @@ struct sock_addr {
 
 /* What a peer's address takes where there are many: 20 bytes. */
 struct sock_peer {
-	uint8_t ip[16]; /* IPv4 in the first four */
-	uint16_t port;  /* host order */
-	uint8_t family; /* AF_INET, AF_INET6, AF_UNIX; 0: unknown */
-	uint8_t unused;
+	uint8_t ip[16];   /* IPv4 in the first four */
+	uint16_t port;    /* host order */
+	uint8_t family;   /* AF_INET, AF_INET6, AF_UNIX; 0: unknown */
+	uint8_t path_len; /* of struct sock_far.path; 0 elsewhere */
+};
+
+/* Where a datagram comes from or goes to.  Its first sock_far_size() bytes are all of it. */
+struct sock_far {
+	struct sock_peer peer;
+	char path[108]; /* of a unix socket; a first byte of 0: an abstract name */
 };
 
 /* `host` is a numeric IPv4 or IPv6 address (brackets allowed), "*" or "" for every IPv4 address, or "unix:/path" or a
@@ -44,6 +50,19 @@ const char *sock_peer_text(const struct sock_peer *peer, char *out);
 struct sock_peer sock_peer_of(const struct sock_addr *addr);
 /* The other way, for IPv4 and IPv6; -EAFNOSUPPORT. */
 int sock_addr_of(const struct sock_peer *peer, struct sock_addr *out);
+
+static inline size_t sock_far_size(const struct sock_far *far)
+{
+	return sizeof far->peer + far->peer.path_len;
+}
+
+struct sock_far sock_far_of(const struct sock_addr *addr);
+/* -EAFNOSUPPORT: a unix socket without a name, or no address. */
+int sock_addr_of_far(const struct sock_far *far, struct sock_addr *out);
+/* Reads what another process wrote, at the front of `bytes`.  -EBADMSG: it is none. */
+int sock_far_read(struct str bytes, struct sock_far *out);
+/* The address without a port; of unix sockets the path, "@name" for abstract ones, "" without a name.  `out` has SOCK_TEXT_MAX bytes. */
+const char *sock_far_text(const struct sock_far *far, char *out);
 
 struct sock_listen_opts {
 	int backlog;

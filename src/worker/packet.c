@@ -13,7 +13,7 @@ struct packet {
 	struct ready ready;
 	struct worker *worker;
 	const struct port *port;
-	struct sock_peer peer;
+	struct sock_far from;
 	size_t len;
 	char data[];
 };
@@ -40,9 +40,9 @@ static void push_client(lua_State *L, const struct packet *p)
 	char text[SOCK_TEXT_MAX];
 
 	lua_createtable(L, 0, 5);
-	lua_pushstring(L, sock_peer_text(&p->peer, text));
+	lua_pushstring(L, sock_far_text(&p->from, text));
 	lua_setfield(L, -2, "address");
-	lua_pushinteger(L, p->peer.port);
+	lua_pushinteger(L, p->from.peer.port);
 	lua_setfield(L, -2, "port");
 	lua_pushinteger(L, (lua_Integer)p->port->index);
 	lua_setfield(L, -2, "server_socket");
@@ -72,11 +72,13 @@ static void run(struct ready *ready)
 
 int packet_on_frame(struct worker *w, const struct frame *f, struct str payload)
 {
-	struct str data = str_skip(payload, sizeof(struct sock_peer));
+	struct sock_far from;
+	struct str data;
 	struct packet *p;
 
-	if (f->arg >= w->o.settings->n_ports || payload.len < sizeof p->peer)
+	if (f->arg >= w->o.settings->n_ports || sock_far_read(payload, &from) < 0)
 		return -EBADMSG;
+	data = str_skip(payload, sock_far_size(&from));
 	p = try_alloc(sizeof *p + data.len);
 	if (!p) {
 		worker_out_of_memory(w, "a datagram is lost");
@@ -86,7 +88,7 @@ int packet_on_frame(struct worker *w, const struct frame *f, struct str payload)
 		.ready = { .run = run }, .worker = w, .port = &w->o.settings->ports[f->arg], .len = data.len
 	};
 	list_init(&p->ready.link);
-	memcpy(&p->peer, payload.p, sizeof p->peer);
+	p->from = from;
 	if (data.len)
 		memcpy(p->data, data.p, data.len);
 	worker_ready(w, &p->ready);
@@ -101,7 +103,7 @@ static const struct port *port_for(const struct settings *s, int wanted, int fam
 	for (unsigned i = 0; i < s->n_ports; i++) {
 		const struct port *p = &s->ports[i];
 
-		if (!settings_port_is_udp(p) || (wanted >= 0 && p->index != (unsigned)wanted))
+		if (!settings_port_is_dgram(p) || (wanted >= 0 && p->index != (unsigned)wanted))
 			continue;
 		if (p->address.sa.sa_family == family)
 			return p;
@@ -120,26 +122,44 @@ static struct link *link_of(const struct worker *w, const struct port *port)
 	return NULL;
 }
 
-int packet_send(struct worker *w, const struct packet_to *to, struct str bytes)
+/* The address in Lua's words: numeric, or of a unix socket its path or "@name". */
+static int parse_far(const struct packet_to *to, struct sock_far *out)
 {
 	struct sock_addr addr;
-	struct sock_peer peer;
+	size_t len = strlen(to->host);
+	int r;
+
+	if (to->host[0] == '@') {
+		if (len > sizeof out->path)
+			return -EINVAL;
+		*out = (struct sock_far){ .peer = { .family = AF_UNIX, .path_len = (uint8_t)len } };
+		memcpy(out->path + 1, to->host + 1, len - 1);
+		return 0;
+	}
+	r = sock_parse(to->host, to->number, &addr, NULL);
+	if (r == 0)
+		*out = sock_far_of(&addr);
+	return r;
+}
+
+int packet_send(struct worker *w, const struct packet_to *to, struct str bytes)
+{
 	struct frame f = { .type = FRAME_SENDTO };
+	struct sock_far far;
 
 	if (bytes.len > SOCK_DATAGRAM_MAX)
 		return CODE_TOO_LARGE;
-	if (sock_parse(to->host, to->number, &addr, NULL) < 0 || addr.sa.sa_family == AF_UNIX)
+	if (parse_far(to, &far) < 0 || (far.peer.family != AF_UNIX && to->number == 0))
 		return CODE_PARAMS;
 
-	const struct port *port = port_for(w->o.settings, to->port, addr.sa.sa_family);
+	const struct port *port = port_for(w->o.settings, to->port, far.peer.family);
 	struct link *line = port ? link_of(w, port) : NULL;
 
 	if (!line)
 		return CODE_WRONG_OPERATION;
 	f.arg = port->index;
-	peer = sock_peer_of(&addr);
 
-	struct str parts[2] = { str_make(&peer, sizeof peer), bytes };
+	struct str parts[2] = { str_make(&far, sock_far_size(&far)), bytes };
 
 	return link_send(line, &f, parts, 2) < 0 ? CODE_OUTPUT_OVERFLOW : 0;
 }

@@ -8,7 +8,7 @@ struct worker;
 int packet_on_frame(struct worker *w, const struct frame *f, struct str payload);
 
 struct packet_to {
-	const char *host; /* a numeric address */
+	const char *host; /* a numeric address, or the path or "@name" of a unix socket */
 	uint16_t number;
 	int port; /* index of the port to send from; -1: the first UDP port of the address's family */
 };

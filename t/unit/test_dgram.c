@@ -10,10 +10,10 @@ static struct board_reactor board;
 static struct port port;
 static unsigned n_seen;
 static size_t seen_bytes;
-static struct sock_peer last_from;
+static struct sock_far last_from;
 static char last[SOCK_DATAGRAM_MAX];
 
-static void on_packet(LS_UNUSED void *ctx, LS_UNUSED const struct port *p, const struct sock_peer *from,
+static void on_packet(LS_UNUSED void *ctx, LS_UNUSED const struct port *p, const struct sock_far *from,
                       struct str bytes)
 {
 	n_seen++;
@@ -53,7 +53,7 @@ static void takes_batches(void)
 		loop_turn(&loop, false);
 	ok(n_seen == MANY && seen_bytes == MANY * sizeof(int) && board_get(&board.packets) == MANY, "%u datagrams",
 	   n_seen);
-	ok(last_from.port == ntohs(from.v4.sin_port) && *(int *)(void *)last == MANY - 1,
+	ok(last_from.peer.port == ntohs(from.v4.sin_port) && *(int *)(void *)last == MANY - 1,
 	   "in order, with their sender");
 	dgram_stop(d);
 	sendto(fd, "x", 1, 0, &addr.sa, addr.len);
@@ -70,7 +70,7 @@ static void sends_batches(void)
 	struct sock_addr addr, to;
 	struct dgram *d = opened(&addr);
 	int fd = bound(&to);
-	struct sock_peer peer = sock_peer_of(&to);
+	struct sock_far peer = sock_far_of(&to);
 	unsigned got = 0;
 	bool in_order = true;
 	unsigned value;
@@ -98,8 +98,9 @@ static void counts_what_is_lost(void)
 	static char large[SOCK_DATAGRAM_MAX + 1];
 	struct sock_addr addr;
 	struct dgram *d = opened(&addr);
-	struct sock_peer nobody = { .family = AF_UNIX }, v6 = { .family = AF_INET6, .ip = { [15] = 1 }, .port = 9 };
-	struct sock_peer self = sock_peer_of(&addr);
+	struct sock_far nobody = { .peer = { .family = AF_UNIX } },
+			v6 = { .peer = { .family = AF_INET6, .ip = { [15] = 1 }, .port = 9 } };
+	struct sock_far self = sock_far_of(&addr);
 
 	board_set(&board.packets_dropped, 0);
 	dgram_send(d, &nobody, LS_STR("x"));
