@@ -53,6 +53,9 @@ static void on_readable(struct watch *w, int events LS_UNUSED)
 		struct msghdr *head = &d->in.heads[i].msg_hdr;
 		struct sock_far from;
 
+		/* A unix socket without a name: what stands there is another datagram's. */
+		if (head->msg_namelen == 0)
+			d->in.peers[i].sa.sa_family = d->o.port->type == PORT_UNIX_DGRAM ? AF_UNIX : AF_UNSPEC;
 		d->in.peers[i].len = head->msg_namelen;
 		from = sock_far_of(&d->in.peers[i]);
 		board_add(&d->o.board->packets, 1);
