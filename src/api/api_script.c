@@ -6,8 +6,7 @@
 
 /* ---- settings from Lua ---------------------------------------------------------------------------------------------------------- */
 
-/* One value of a settings table as the text settings_set() takes.  Lists are joined by commas. */
-static struct str value_text(lua_State *L, int idx, const char *name)
+struct str api_script_value(lua_State *L, int idx, const char *name)
 {
 	struct str text = { 0 };
 	luaL_Buffer list;
@@ -52,7 +51,7 @@ static void set_all(lua_State *L, int table, struct app *app, struct port *port)
 			state_error(L, "a setting's name is a string, not a %s", luaL_typename(L, -2));
 
 		const char *name = lua_tostring(L, -2);
-		struct str text = value_text(L, top, name);
+		struct str text = api_script_value(L, top, name);
 
 		if (settings_set(&app->settings, port, name, text, LAYER_SCRIPT, &err) < 0)
 			state_error(L, "%s", err.text);

@@ -1,5 +1,6 @@
 #include "api/modules.h"
 
+#include "api/api_client.h"
 #include "api/api_co.h"
 #include "api/api_http.h"
 #include "api/api_server.h"
@@ -8,9 +9,7 @@
 #include <stddef.h>
 
 const struct lua_module modules[] = {
-	{ "luaserv.core.server", api_server_open },
-	{ "luaserv.core.http", api_http_open },
-	{ "luaserv.core.time", api_time_open },
-	{ "luaserv.core.co", api_co_open },
-	{ NULL, NULL },
+	{ "luaserv.core.server", api_server_open }, { "luaserv.core.http", api_http_open },
+	{ "luaserv.core.time", api_time_open },     { "luaserv.core.co", api_co_open },
+	{ "luaserv.core.client", api_client_open }, { NULL, NULL },
 };

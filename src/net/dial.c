@@ -7,7 +7,6 @@
 #include "sys/fd.h"
 
 #include <errno.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -196,25 +195,16 @@ static int await(struct dial *d, int fd)
 	return 0;
 }
 
-/* An answer to what a datagram socket of a path sends needs an address of ours: the kernel makes one up. */
-static int bind_somewhere(int fd)
-{
-	struct sockaddr_un any = { .sun_family = AF_UNIX };
-
-	return bind(fd, (const struct sockaddr *)&any, offsetof(struct sockaddr_un, sun_path)) < 0 ? -errno : 0;
-}
-
 /* The descriptor of what is connected or will be; or negative errno. */
 static int begin_connect(const struct sock_addr *addr, int type)
 {
-	int fd = socket(addr->sa.sa_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int family = addr->sa.sa_family;
+	int fd = type == SOCK_DGRAM ? sock_datagram(family) : socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	int r = 0;
 
 	if (fd < 0)
-		return -errno;
-	if (type == SOCK_DGRAM && addr->sa.sa_family == AF_UNIX)
-		r = bind_somewhere(fd);
-	if (r == 0 && connect(fd, &addr->sa, addr->len) < 0 && errno != EINPROGRESS && errno != EINTR)
+		return type == SOCK_DGRAM ? fd : -errno;
+	if (connect(fd, &addr->sa, addr->len) < 0 && errno != EINPROGRESS && errno != EINTR)
 		r = -errno;
 	if (r < 0)
 		fd_close(&fd);

@@ -75,7 +75,7 @@ static int cut(struct wire *w, struct str in, size_t *eaten)
 
 static int cut_buffered(struct wire *w)
 {
-	size_t eaten;
+	size_t eaten = 0;
 	int r = w->in ? cut(w, buf_str(w->in), &eaten) : 0;
 
 	if (r > 0)

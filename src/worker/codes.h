@@ -13,7 +13,10 @@ enum code {
 	CODE_CLOSED = 1004,
 	CODE_NO_CONNECTION = 1005,
 	CODE_OUTPUT_OVERFLOW = 1009,
+	CODE_MESSAGE_TOO_LARGE = 1201,
 	CODE_TOO_LARGE = 1203,
+	CODE_MALFORMED = 1204,
+	CODE_NOT_CONNECTED = 5001,
 };
 
 /* "the connection was closed by the peer" */

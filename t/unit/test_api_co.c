@@ -22,11 +22,9 @@ static int open_nothing(lua_State *S)
 }
 
 static const struct lua_module modules[] = {
-	{ "luaserv.core.server", open_nothing },
-	{ "luaserv.core.http", open_nothing },
-	{ "luaserv.core.time", api_time_open },
-	{ "luaserv.core.co", api_co_open },
-	{ NULL, NULL },
+	{ "luaserv.core.server", open_nothing }, { "luaserv.core.http", open_nothing },
+	{ "luaserv.core.time", api_time_open },  { "luaserv.core.co", api_co_open },
+	{ "luaserv.core.client", open_nothing }, { NULL, NULL },
 };
 
 static void on_error(LS_UNUSED void *ctx, const struct task *t, const char *text)
