@@ -3,6 +3,8 @@
 #include "base/mem.h"
 
 #include <netdb.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,14 +39,28 @@ static void on_resolved(uv_getaddrinfo_t *request, int status, struct addrinfo *
 	free(l);
 }
 
-struct lookup *lookup_start(const struct lookup_opts *o, struct err *err)
+/* The pool's threads begin with the first request and inherit what the caller blocks: the signals of the thread that runs Lua (the
+ * profiler's, the watchdog's) are none of theirs. */
+static int begin(const struct lookup_opts *o, struct lookup *l)
 {
 	const struct addrinfo hints = { .ai_family = o->family, .ai_socktype = o->type };
+	sigset_t all, ours;
+	int r;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &ours);
+	r = uv_getaddrinfo(&o->loop->uv, &l->request, on_resolved, o->name, NULL, &hints);
+	pthread_sigmask(SIG_SETMASK, &ours, NULL);
+	return r;
+}
+
+struct lookup *lookup_start(const struct lookup_opts *o, struct err *err)
+{
 	struct lookup *l = xzalloc(sizeof *l);
 	int r;
 
 	l->o = *o;
-	r = uv_getaddrinfo(&o->loop->uv, &l->request, on_resolved, o->name, NULL, &hints);
+	r = begin(o, l);
 	if (r < 0) {
 		free(l);
 		err_set(err, r, "%s", uv_strerror(r));

@@ -3,7 +3,10 @@
 
 #include "tap.h"
 
+#include <dirent.h>
+#include <stdio.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 static struct loop loop;
 static unsigned calls, got;
@@ -23,7 +26,7 @@ static void on_done(LS_UNUSED void *ctx, const struct sock_addr *addrs, unsigned
 	str_copy(str_from(reason), said, sizeof said);
 }
 
-static struct lookup *begin(const char *name, int family)
+static struct lookup *ask(const char *name, int family)
 {
 	struct lookup_opts o = {
 		.loop = &loop, .name = name, .family = family, .type = SOCK_STREAM, .on_done = on_done
@@ -40,20 +43,47 @@ static void wait_for_it(void)
 		loop_turn(&loop, true);
 }
 
+/* How many threads but the first have all signals blocked, or -1 if one has not. */
+static int threads_without_signals(void)
+{
+	DIR *tasks = opendir("/proc/self/task");
+	int n = 0;
+
+	for (const struct dirent *e; (e = readdir(tasks));) {
+		char path[300], line[200];
+		unsigned long long blocked = 0;
+
+		snprintf(path, sizeof path, "/proc/self/task/%s/status", e->d_name);
+
+		FILE *f = e->d_name[0] != '.' && atoi(e->d_name) != getpid() ? fopen(path, "r") : NULL;
+
+		if (!f)
+			continue;
+		while (fgets(line, sizeof line, f))
+			if (sscanf(line, "SigBlk: %llx", &blocked) == 1)
+				break;
+		fclose(f);
+		n = n < 0 || !(blocked & 1ULL << (SIGPROF - 1)) || !(blocked & 1ULL << (SIGTERM - 1)) ? -1 : n + 1;
+	}
+	closedir(tasks);
+	return n;
+}
+
 int main(void)
 {
 	struct lookup *l;
 	char long_name[400];
 
 	loop_init(&loop);
-	l = begin("localhost", AF_INET);
+	l = ask("localhost", AF_INET);
 	ok(l && calls == 0, "nothing is told at once");
 	wait_for_it();
 	ok(calls == 1 && got >= 1 && all_loopback, "localhost, IPv4: %u addresses", got);
-	begin("localhost", AF_UNSPEC);
+	ok(threads_without_signals() > 0, "the pool's threads get no signals");
+	ask("localhost", AF_UNSPEC);
 	wait_for_it();
 	ok(got >= 1 && all_loopback, "of either kind: %u", got);
-	begin("256.1.1.1.", AF_INET);
+	ask("256.1.1.1.", AF_INET);
 	wait_for_it();
 	ok(got == 0 && said[0], "what cannot be resolved has a reason: %s", said);
 
@@ -64,14 +94,14 @@ int main(void)
 	struct lookup_opts o = { .loop = &loop, .name = long_name, .on_done = on_done };
 
 	ok(!lookup_start(&o, &err) && err.text[0], "a name that is none is refused: %s", err.text);
-	l = begin("localhost", AF_INET);
+	l = ask("localhost", AF_INET);
 	lookup_cancel(l);
 	lookup_cancel(NULL);
 	for (int i = 0; i < 100; i++)
 		loop_turn(&loop, false);
 	ok(calls == 0, "a cancelled one tells nobody");
-	begin("localhost", AF_INET);
-	lookup_cancel(begin("localhost", AF_INET));
+	ask("localhost", AF_INET);
+	lookup_cancel(ask("localhost", AF_INET));
 	loop_fini(&loop);
 	ok(true, "the loop ends also while some are under way");
 	return tap_done();
