@@ -23,7 +23,11 @@ local luaserv = {
 		closed = 1004,
 		no_session = 1005,
 		output_buffer_overflow = 1009,
+		message_too_large = 1201,
 		too_large = 1203,
+		malformed = 1204,
+		not_connected = 5001,
+		name_not_resolved = 711,
 		too_many_coroutines = 10001,
 		timeout = 110,
 		cancelled = 125,
@@ -31,7 +35,7 @@ local luaserv = {
 	},
 }
 
-for _, name in ipairs { "server", "http", "time", "co" } do
+for _, name in ipairs { "server", "http", "time", "co", "client" } do
 	for key, value in pairs(require("luaserv.core." .. name)) do
 		luaserv[key] = value
 	end

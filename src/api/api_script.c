@@ -7,8 +7,7 @@
 
 /* ---- settings from Lua ---------------------------------------------------------------------------------------------------------- */
 
-/* One value of a settings table as the text settings_set() takes.  Lists are joined by commas. */
-static struct str value_text(lua_State *L, int idx, const char *name)
+struct str api_script_value(lua_State *L, int idx, const char *name)
 {
 	struct str text = { 0 };
 	luaL_Buffer list;
@@ -66,7 +65,7 @@ static void set_one(lua_State *L, const char *name, int idx, struct app *app, st
 		set_protocol(L, idx, app, port);
 		return;
 	}
-	text = value_text(L, idx, name);
+	text = api_script_value(L, idx, name);
 	if (settings_set(&app->settings, port, name, text, LAYER_SCRIPT, &err) < 0)
 		state_error(L, "%s", err.text);
 }

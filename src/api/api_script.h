@@ -5,6 +5,9 @@
 
 #include <lua.h>
 
+/* One value of a settings table, at `idx`, as the text that settings_set() takes: of a list the items, with commas between.  Leaves
+ * one value on the stack, which owns the text. */
+struct str api_script_value(lua_State *L, int idx, const char *name);
 /* Raises if the server has been started; `what` is the caller's name, "server:set". */
 void api_script_check_open(lua_State *L, const char *what);
 /* The settings of the table at index `table`; port NULL: the server's. */

@@ -39,11 +39,13 @@ static void leave(struct task *t)
 		free(m);
 }
 
-/* The optional argument in seconds: false: the caller may not wait at all.  Absent, or negative as in Swoole: no limit. */
-static bool get_timeout(lua_State *L, int idx, const char *what, uint64_t *ms)
+bool api_sync_timeout(lua_State *L, int idx, const char *what, uint64_t otherwise, uint64_t *ms)
 {
 	double seconds = luaL_optnumber(L, idx, -1);
 
+	*ms = otherwise;
+	if (lua_isnoneornil(L, idx))
+		return true;
 	if (!(seconds <= SECONDS_MAX))
 		state_error(L, "bad argument to '%s' (a time-out of at most %.0f seconds expected)", what, SECONDS_MAX);
 	*ms = seconds > 0 ? (uint64_t)ceil(seconds * 1000) : 0;
@@ -57,7 +59,7 @@ static int wait_on(lua_State *L, struct meeting *m, struct list *side, const cha
 	struct task *t = s ? sched_current(s) : NULL;
 	uint64_t ms;
 
-	if (!get_timeout(L, timeout_idx, what, &ms))
+	if (!api_sync_timeout(L, timeout_idx, what, 0, &ms))
 		return bind_fail(L, ETIMEDOUT, "timeout");
 	if (t && sched_may_park(L)) {
 		if (value_idx) {

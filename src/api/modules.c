@@ -1,5 +1,6 @@
 #include "api/modules.h"
 
+#include "api/api_client.h"
 #include "api/api_co.h"
 #include "api/api_event.h"
 #include "api/api_http.h"
@@ -9,7 +10,11 @@
 #include <stddef.h>
 
 const struct lua_module modules[] = {
-	{ "luaserv.core.server", api_server_open }, { "luaserv.core.http", api_http_open },
-	{ "luaserv.core.time", api_time_open },     { "luaserv.core.co", api_co_open },
-	{ "luaserv.core.event", api_event_open },   { NULL, NULL },
+	{ "luaserv.core.server", api_server_open },
+	{ "luaserv.core.http", api_http_open },
+	{ "luaserv.core.time", api_time_open },
+	{ "luaserv.core.co", api_co_open },
+	{ "luaserv.core.event", api_event_open },
+	{ "luaserv.core.client", api_client_open },
+	{ NULL, NULL },
 };

@@ -85,7 +85,7 @@ static int check_address(const struct settings *s, const struct port *p, struct 
 	return 0;
 }
 
-static int check_protocol(const struct settings *s, const struct port *p, struct err *err)
+static int check_protocol(const struct port *p, struct err *err)
 {
 	const struct {
 		bool on;
@@ -97,24 +97,72 @@ static int check_protocol(const struct settings *s, const struct port *p, struct
 		{ p->open_length_check, "open_length_check", PROTOCOL_LENGTH },
 		{ p->open_http_protocol, "open_http_protocol", PROTOCOL_HTTP },
 	};
-	char name[SETTINGS_PORT_TEXT_MAX];
 	const char *other = NULL;
 
-	(void)s;
 	for (size_t i = 0; i < LS_COUNT(open_names); i++)
 		if (open_names[i].on && open_names[i].protocol == p->protocol)
 			other = open_names[i].name;
 	for (size_t i = 0; i < LS_COUNT(open_names); i++) {
 		if (!open_names[i].on || open_names[i].protocol == p->protocol)
 			continue;
-		settings_port_text(p, name);
 		if (other)
-			return err_set(err, -EINVAL, "%s: %s and %s are both on, but a port speaks one protocol", name,
-			               other, open_names[i].name);
-		return err_set(err, -EINVAL, "%s: protocol is %s, but %s is on; say one of the two", name,
+			return err_set(err, -EINVAL, "%s and %s are both on, but a port speaks one protocol", other,
+			               open_names[i].name);
+		return err_set(err, -EINVAL, "protocol is %s, but %s is on; say one of the two",
 		               settings_port_protocol(p), open_names[i].name);
 	}
 	return 0;
+}
+
+static int check_eof(const struct port *p, struct err *err)
+{
+	if (p->protocol != PROTOCOL_EOF || p->package_eof.len <= p->package_max_length)
+		return 0;
+	return err_set(err, -EINVAL,
+	               "package_eof has %zu bytes, but package_max_length is only %" PRIu64 ", so no message would fit",
+	               p->package_eof.len, p->package_max_length);
+}
+
+static int check_length(const struct port *p, struct err *err)
+{
+	unsigned size = settings_length_size(p->package_length_type);
+	uint64_t end = p->package_length_offset + size;
+
+	if (p->protocol != PROTOCOL_LENGTH)
+		return 0;
+	if (end > p->package_max_length)
+		return err_set(err, -EINVAL,
+		               "the length field is %u bytes at package_length_offset %" PRIu64 " and ends at %" PRIu64
+		               ", but package_max_length is only %" PRIu64,
+		               size, p->package_length_offset, end, p->package_max_length);
+	if (p->package_body_offset > p->package_max_length)
+		return err_set(err, -EINVAL,
+		               "package_body_offset is %" PRIu64 ", but package_max_length is only %" PRIu64,
+		               p->package_body_offset, p->package_max_length);
+	return 0;
+}
+
+static int (*const framing_rules[])(const struct port *p, struct err *err) = { check_protocol, check_eof,
+	                                                                       check_length };
+
+int settings_check_framing(const struct port *p, struct err *err)
+{
+	for (size_t i = 0; i < LS_COUNT(framing_rules); i++) {
+		int r = framing_rules[i](p, err);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int check_framing(const struct settings *s, const struct port *p, struct err *err)
+{
+	char name[SETTINGS_PORT_TEXT_MAX];
+	int r = settings_check_framing(p, err);
+
+	(void)s;
+	return r < 0 && err ? err_wrap(err, "%s", settings_port_text(p, name)) : r;
 }
 
 static int check_handler(const struct settings *s, const struct port *p, struct err *err)
@@ -249,41 +297,6 @@ static int check_proxy_protocol(const struct settings *s, const struct port *p, 
 	               name);
 }
 
-static int check_eof(const struct settings *s, const struct port *p, struct err *err)
-{
-	char name[SETTINGS_PORT_TEXT_MAX];
-
-	(void)s;
-	if (p->protocol != PROTOCOL_EOF || p->package_eof.len <= p->package_max_length)
-		return 0;
-	return err_set(err, -EINVAL,
-	               "%s: package_eof has %zu bytes, but package_max_length is only %" PRIu64
-	               ", so no message would fit",
-	               settings_port_text(p, name), p->package_eof.len, p->package_max_length);
-}
-
-static int check_length(const struct settings *s, const struct port *p, struct err *err)
-{
-	char name[SETTINGS_PORT_TEXT_MAX];
-	unsigned size = settings_length_size(p->package_length_type);
-	uint64_t end = p->package_length_offset + size;
-
-	(void)s;
-	if (p->protocol != PROTOCOL_LENGTH)
-		return 0;
-	settings_port_text(p, name);
-	if (end > p->package_max_length)
-		return err_set(err, -EINVAL,
-		               "%s: the length field is %u bytes at package_length_offset %" PRIu64
-		               " and ends at %" PRIu64 ", but package_max_length is only %" PRIu64,
-		               name, size, p->package_length_offset, end, p->package_max_length);
-	if (p->package_body_offset > p->package_max_length)
-		return err_set(err, -EINVAL,
-		               "%s: package_body_offset is %" PRIu64 ", but package_max_length is only %" PRIu64, name,
-		               p->package_body_offset, p->package_max_length);
-	return 0;
-}
-
 /* A message of a raw port must fit behind a full ring as a whole; HTTP bodies travel in pieces. */
 static int check_message_fits_link(const struct settings *s, const struct port *p, struct err *err)
 {
@@ -320,11 +333,9 @@ static int (*const server_rules[])(const struct settings *s, struct err *err) = 
 };
 
 static int (*const port_rules[])(const struct settings *s, const struct port *p, struct err *err) = {
-	check_address,         check_protocol,          check_handler,
-	check_dispatch_events, check_dispatch_key,      check_watermarks,
-	check_delay_receive,   check_proxy_protocol,    check_eof,
-	check_length,          check_message_fits_link, check_http_head,
-	check_protocol_module,
+	check_address,           check_framing,    check_handler,         check_dispatch_events,
+	check_dispatch_key,      check_watermarks, check_delay_receive,   check_proxy_protocol,
+	check_message_fits_link, check_http_head,  check_protocol_module,
 };
 
 int settings_check(const struct settings *s, struct err *err)

@@ -163,7 +163,7 @@ static void drop_protocol(struct port *p)
 		*(bool *)((char *)p + settings_rows[open_names[i].index].offset) = false;
 }
 
-static void resolve_port(struct port *p)
+void settings_resolve_port(struct port *p)
 {
 	if (settings_port_is_dgram(p))
 		drop_protocol(p);
@@ -187,7 +187,7 @@ int settings_resolve(struct settings *s, struct err *err)
 
 	resolve_counts(s);
 	for (unsigned i = 0; i < s->n_ports; i++)
-		resolve_port(&s->ports[i]);
+		settings_resolve_port(&s->ports[i]);
 	r = resolve_access_log(s, err);
 	return r < 0 ? r : resolve_paths(s, err);
 }

@@ -158,6 +158,42 @@ static void port_fini(struct port *p)
 	free(p->own);
 }
 
+static void copy_port(struct port *to, const struct port *from)
+{
+	for (unsigned i = 0; i < SETTINGS_COUNT; i++) {
+		const struct settings_row *row = &settings_rows[i];
+
+		if (row->scope == SETTINGS_PORT)
+			value_copy(row, port_field(to, row), (const char *)from + row->offset);
+	}
+}
+
+struct port *settings_port_new(const struct port *from)
+{
+	struct port *p = xzalloc(sizeof *p);
+
+	p->layers = xzalloc(SETTINGS_COUNT);
+	p->own = xzalloc(SETTINGS_COUNT);
+	if (from) {
+		memcpy(p->layers, from->layers, SETTINGS_COUNT);
+		memcpy(p->own, from->own, SETTINGS_COUNT);
+		copy_port(p, from);
+		return p;
+	}
+	for (unsigned i = 0; i < SETTINGS_COUNT; i++)
+		if (settings_rows[i].scope == SETTINGS_PORT)
+			set_default(&settings_rows[i], port_field(p, &settings_rows[i]));
+	return p;
+}
+
+void settings_port_free(struct port *p)
+{
+	if (!p)
+		return;
+	port_fini(p);
+	free(p);
+}
+
 void settings_fini(struct settings *s)
 {
 	for (unsigned i = 0; i < SETTINGS_COUNT; i++)
@@ -195,12 +231,7 @@ struct port *settings_add_port(struct settings *s, const char *host, uint16_t nu
 	p->layers = xalloc(SETTINGS_COUNT);
 	memcpy(p->layers, s->template.layers, SETTINGS_COUNT);
 	p->own = xzalloc(SETTINGS_COUNT);
-	for (unsigned i = 0; i < SETTINGS_COUNT; i++) {
-		const struct settings_row *row = &settings_rows[i];
-
-		if (row->scope == SETTINGS_PORT)
-			value_copy(row, port_field(p, row), port_field(&s->template, row));
-	}
+	copy_port(p, &s->template);
 	return p;
 }
 

@@ -139,6 +139,14 @@ void settings_fini(struct settings *s);
 struct port *settings_add_port(struct settings *s, const char *host, uint16_t number, enum port_type type,
                                struct err *err);
 
+/* A port of no server, for its framing: with defaults, or a copy (`from` not NULL).  settings_set() takes it with `s` NULL. */
+struct port *settings_port_new(const struct port *from);
+/* NULL is ignored. */
+void settings_port_free(struct port *p);
+/* What settings_resolve() and settings_check() do about one port's framing; messages do not name the port. */
+void settings_resolve_port(struct port *p);
+int settings_check_framing(const struct port *p, struct err *err);
+
 /* "port 9501", "port unix:/run/app.sock"; what messages call it.  `out` has SETTINGS_PORT_TEXT_MAX bytes. */
 const char *settings_port_text(const struct port *p, char *out);
 /* "tcp", "tcp6", "unix", "udp", "udp6", "unix_dgram": what server:listen() calls it. */

@@ -111,8 +111,11 @@ void loop_turn(struct loop *l, bool wait)
 
 	bool more = before_sleep(l);
 
-	if (l->uv_due)
+	/* What libuv's callbacks give to the hooks must not wait for the end of a sleep. */
+	if (l->uv_due) {
 		run_uv(l);
+		more = true;
+	}
 	if (more || !wait || l->stopping || !list_empty(&l->closing))
 		handle_events(l, 0);
 	else
@@ -171,8 +174,9 @@ void loop_fini(struct loop *l)
 {
 	tell_closed(l);
 	uv_walk(&l->uv, close_handle, NULL);
+	/* A request that a thread has begun cannot be taken back: sleeps until it has ended. */
 	while (uv_loop_close(&l->uv) == UV_EBUSY)
-		uv_run(&l->uv, UV_RUN_NOWAIT);
+		uv_run(&l->uv, UV_RUN_ONCE);
 	close(l->epoll);
 }
 

@@ -280,32 +280,32 @@ int state_call(lua_State *L, int nargs, int nresults, struct err *err)
 	return status == LUA_ERRMEM ? -ENOMEM : -EINVAL;
 }
 
-/* Pushes "app.lua:12: " of the innermost frame that is not the runtime's own Lua. */
-static void push_position(lua_State *L)
+const char *state_where(lua_State *L, char *out, size_t cap)
 {
 	lua_Debug ar;
 
+	out[0] = '\0';
 	for (int level = 1; lua_getstack(L, level, &ar); level++) {
 		lua_getinfo(L, "Sl", &ar);
 		if (strncmp(ar.source, "=luaserv", 8) == 0)
 			continue;
-		luaL_where(L, level);
-		return;
+		if (ar.currentline > 0)
+			snprintf(out, cap, "%s:%d", ar.short_src, ar.currentline);
+		break;
 	}
-	lua_pushliteral(L, "");
+	return out;
 }
 
 int state_error(lua_State *L, const char *fmt, ...)
 {
-	char text[512];
+	char text[512], where[LUA_IDSIZE + 16];
 	va_list args;
 
 	va_start(args, fmt);
 	vsnprintf(text, sizeof text, fmt, args);
 	va_end(args);
 
-	push_position(L);
-	lua_pushstring(L, text);
-	lua_concat(L, 2);
+	state_where(L, where, sizeof where);
+	lua_pushfstring(L, "%s%s%s", where, where[0] ? ": " : "", text);
 	return lua_error(L);
 }

@@ -61,6 +61,9 @@ int state_anchor(lua_State *L, int idx);
 
 /* Replaces the error value on top of L by its text and a traceback of `from`, from `level` on.  May raise. */
 void state_explain(lua_State *L, lua_State *from, int level);
+/* "app.lua:12": where L, whose innermost function is C, runs or waits; the runtime's own Lua frames are passed over.  Empty: in no
+ * Lua function.  Returns `out`. */
+const char *state_where(lua_State *L, char *out, size_t cap);
 /* luaL_error() with the position of the caller's code: the runtime's own Lua frames are passed over. */
 int state_error(lua_State *L, const char *fmt, ...) LS_PRINTF(2, 3);
 

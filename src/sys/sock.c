@@ -392,3 +392,19 @@ int sock_connect_unix(const char *path)
 
 	return r < 0 ? r : sock_connect(&addr);
 }
+
+int sock_datagram(int family)
+{
+	const struct sockaddr_un any = { .sun_family = AF_UNIX };
+	int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int r = 0;
+
+	if (fd < 0)
+		return -errno;
+	/* Bound to nothing: the kernel makes a name up. */
+	if (family == AF_UNIX && bind(fd, (const void *)&any, offsetof(struct sockaddr_un, sun_path)) < 0)
+		r = -errno;
+	if (r < 0)
+		fd_close(&fd);
+	return r < 0 ? r : fd;
+}

@@ -91,4 +91,7 @@ int sock_accept(int fd, struct sock_peer *peer);
 int sock_connect_unix(const char *path);
 /* For bench and tests: connects (blocking) to addr. */
 int sock_connect(const struct sock_addr *addr);
+/* A datagram socket, non-blocking; one of paths (AF_UNIX) gets a name from the kernel, so that it can be answered.  Descriptor or negative
+ * errno. */
+int sock_datagram(int family);
 int sock_set_nodelay(int fd, bool on);

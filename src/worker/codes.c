@@ -19,7 +19,10 @@ static const struct {
 	{ CODE_CLOSED, "the connection is closed" },
 	{ CODE_NO_CONNECTION, "there is no such connection" },
 	{ CODE_OUTPUT_OVERFLOW, "socket_buffer_size or link_backlog_size is used up" },
+	{ CODE_MESSAGE_TOO_LARGE, "the message is longer than package_max_length" },
 	{ CODE_TOO_LARGE, "the data is too large" },
+	{ CODE_MALFORMED, "what was received breaks the framing" },
+	{ CODE_NOT_CONNECTED, "the client is not connected" },
 };
 
 const char *codes_text(int code)

@@ -13,7 +13,10 @@ enum code {
 	CODE_CLOSED = 1004,
 	CODE_NO_CONNECTION = 1005,
 	CODE_OUTPUT_OVERFLOW = 1009,
+	CODE_MESSAGE_TOO_LARGE = 1201,
 	CODE_TOO_LARGE = 1203,
+	CODE_MALFORMED = 1204,
+	CODE_NOT_CONNECTED = 5001,
 };
 
 /* What worker_send_any() returned, as a code; 0: it was sent. */

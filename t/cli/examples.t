@@ -2,7 +2,19 @@
 use v5.36;
 use lib 't/lib';
 use Test::Luaserv;
+use Test::Luaserv::Upstream;
 use IO::Socket::IP;
+
+# Writes until nothing more is taken for a moment; how many bytes were.
+sub fill ($peer) {
+	my $block = 'x' x 262_144;
+	my $taken = 0;
+
+	while ($peer->wait_ready(1, now() + 0.5)) {
+		$taken += syswrite($peer->sock, $block) // 0;
+	}
+	return $taken;
+}
 
 my %proofs = (
 	hello => sub ($server) {
@@ -48,6 +60,39 @@ my %proofs = (
 		$client->send("\n");
 		like($client->recv_all, qr/\A(?:new\.txt\n)*\z/, 'and ends when it is told to');
 	},
+	proxy => sub ($server) {
+		my $orphan = $server->client;
+
+		is($orphan->recv_all, '', 'without an upstream the connection is closed');
+		ok($server->wait_log(qr/cannot connect to 127\.0\.0\.1:\d+: Connection refused/), 'and the log says why');
+
+		my $upstream = Test::Luaserv::Upstream->listen(port => $server->port(2));
+		my @clients = map { $server->client(timeout => 20) } 1 .. 3;
+		my @peers = map { $upstream->accept } @clients;
+		$_->send('question') for @clients;
+		is($_->recv(8), 'question', 'what is asked arrives') for @peers;
+		$_->send('answer') for @peers;
+		is($_->recv(6), 'answer', 'as does what is answered') for @clients;
+
+		$peers[0]->send('last words');
+		$peers[0]->close;
+		my @ended = grep { ($_->recv_all eq 'last words') && !$_->was_reset } grep { !$_->open || $_->unread } wait_ended(@clients);
+		is(scalar @ended, 1, 'what the upstream ends ends, after its last words');
+		my ($one, $other) = grep { $_ != $ended[0] } @clients;
+		$one->close;
+		my ($left) = wait_ended(@peers[ 1, 2 ]);
+		is($left->recv_all, '', 'and what the client ends');
+
+		my ($peer) = grep { $_ != $left } @peers[ 1, 2 ];
+		my $taken = fill($peer);
+		cmp_ok($taken, '<', 40_000_000, 'a client that does not read holds its upstream back');
+		is(length $other->recv($taken), $taken, 'nothing is lost of it');
+		$taken = fill($other);
+		cmp_ok($taken, '<', 40_000_000, 'and the other way round');
+		is(length $peer->recv($taken), $taken, 'as little');
+		$_->close for $peer, $other;
+		ok($server->wait_idle, 'no connection and no coroutine is left');
+	},
 	udp => sub ($server) {
 		my $sock = IO::Socket::IP->new(Proto => 'udp', PeerHost => '127.0.0.1', PeerPort => $server->port) or die "udp: $!\n";
 
@@ -59,6 +104,11 @@ my %proofs = (
 	},
 );
 
+# Those among the clients that have something to read or have ended.
+sub wait_ended (@clients) {
+	return @{ wait_for(sub { my @ready = grep { !$_->quiet(0.01) } @clients; @ready ? \@ready : undef }) };
+}
+
 my @examples = map { m{/(\w+)/app\.lua\z} } glob repo_root() . '/examples/*/app.lua';
 is_deeply([ sort keys %proofs ], [ sort @examples ], 'every example has its proof');
 
@@ -68,7 +118,8 @@ for my $example (sort keys %proofs) {
 		my $app = slurp(repo_root() . "/examples/$example/app.lua");
 
 		mkdir $server->root . '/watched';
-		ok($server->start(app => $app, env => { HOST => '127.0.0.1', PORT => $server->port, WATCH => $server->root . '/watched' }), 'it starts');
+		ok($server->start(app => $app, env => { HOST => '127.0.0.1', PORT => $server->port,
+			WATCH => $server->root . '/watched', UPSTREAM => '127.0.0.1:' . $server->port(2) }), 'it starts');
 		$proofs{$example}->($server);
 	};
 }

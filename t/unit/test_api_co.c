@@ -26,6 +26,8 @@ static const struct lua_module modules[] = {
 	{ "luaserv.core.http", open_nothing },
 	{ "luaserv.core.time", api_time_open },
 	{ "luaserv.core.co", api_co_open },
+	{ "luaserv.core.client", open_nothing },
+	{ "luaserv.core.event", open_nothing },
 	{ NULL, NULL },
 };
 

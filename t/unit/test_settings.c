@@ -193,6 +193,30 @@ static void finds_events(void)
 	ok(strcmp(settings_event_name(-1), "unknown") == 0, "no event has no name");
 }
 
+static void ports_of_no_server(void)
+{
+	struct port *said = settings_port_new(NULL), *copy;
+	err = (struct err){ 0 };
+	ok(said->package_max_length == 2097152 && said->protocol == PROTOCOL_TCP, "defaults");
+	settings_set(NULL, said, "open_eof_check", LS_STR("true"), LAYER_SCRIPT, &err);
+	settings_set(NULL, said, "package_eof", LS_STR("\n"), LAYER_SCRIPT, &err);
+	copy = settings_port_new(said);
+	settings_resolve_port(copy);
+	ok(copy->protocol == PROTOCOL_EOF && str_eq(copy->package_eof, LS_STR("\n")) && said->protocol == PROTOCOL_TCP,
+	   "a copy is resolved by itself");
+	ok(copy->package_eof.p != said->package_eof.p && settings_check_framing(copy, &err) == 0,
+	   "and owns what it has");
+	settings_set(NULL, copy, "package_max_length", LS_STR("1"), LAYER_SCRIPT, &err);
+	settings_set(NULL, copy, "package_eof", LS_STR("ab"), LAYER_SCRIPT, &err);
+	ok(settings_check_framing(copy, &err) == -EINVAL && strncmp(err.text, "package_eof has 2 bytes", 23) == 0,
+	   "refused: %s", err.text);
+	ok(settings_set(NULL, copy, "worker_num", LS_STR("1"), LAYER_SCRIPT, &err) == -EINVAL,
+	   "what is a server's is refused");
+	settings_port_free(copy);
+	settings_port_free(said);
+	settings_port_free(NULL);
+}
+
 int main(void)
 {
 	every_default_is_sound();
@@ -203,5 +227,6 @@ int main(void)
 	ports_are_bounded();
 	reads_the_environment();
 	finds_events();
+	ports_of_no_server();
 	return tap_done();
 }
