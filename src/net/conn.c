@@ -202,8 +202,8 @@ static void feed_buffered(struct conn *c)
 {
 	struct buf *b = c->in;
 
-	if (!b)
-		return;
+	if (!b || c->proxied)
+		return; /* what a header begins with is not for the protocol */
 
 	struct str rest = feed(c, buf_str(b));
 

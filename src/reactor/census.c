@@ -29,7 +29,7 @@ static int answer_list(struct reactor *r, struct link *line, const struct frame 
 	struct conn *c;
 
 	while (n < wanted && (c = slots_next(&r->conns, &cursor)))
-		if (c->pc.id > f->conn)
+		if (c->pc.id > f->conn && !c->proxied)
 			ids[n++] = c->pc.id;
 
 	struct str part = str_make(ids, n * sizeof *ids);
@@ -41,7 +41,7 @@ static int answer_info(struct reactor *r, struct link *line, const struct frame 
 {
 	const struct conn *c = reactor_conn(r, f->conn);
 
-	if (!c || c->state != CONN_OPEN)
+	if (!c || c->state != CONN_OPEN || c->proxied)
 		return answer(line, f, 0, NULL, 0);
 
 	uint64_t now_us = clock_wall_us(), silent_us = (loop_now(r->loop) - c->last_input) * 1000;

@@ -247,8 +247,8 @@ int downlink_on_frame(void *ctx, const struct frame *f, struct str payload)
 	if (f->type == FRAME_PUBLISH)
 		return groups_publish(gen->reactor, f, payload);
 	c = reactor_conn(gen->reactor, f->conn);
-	if (!c || c->state != CONN_OPEN)
-		return 0; /* the connection ended while this was on its way, or the worker has finished (DONE) */
+	if (!c || c->state != CONN_OPEN || c->proxied)
+		return 0; /* the connection ended while this was on its way, or has not begun; or the worker has finished (DONE) */
 	switch (f->type) {
 	case FRAME_SEND:
 		return on_send(c, gen, f, payload);

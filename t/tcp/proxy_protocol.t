@@ -89,6 +89,32 @@ matrix 'what is no header ends the connection, and no event comes of it' => sub 
 	ok($server->wait_log(qr/port \d+: a connection of 127\.0\.0\.1 is closed: it does not begin with a header of the PROXY protocol/), 'the log says so');
 };
 
+matrix 'before its header a connection is nobody\'s' => sub ($mode) {
+	my $server = start_server(app => <<'LUA', settings => { worker_num => 1 });
+local luaserv = require "luaserv"
+local server = luaserv.server("127.0.0.1", $PORT)
+server:set { protocol = "eof", open_eof_split = true, package_eof = "\n", proxy_protocol = true, proxy_protocol_trusted = "127.0.0.1" }
+server:on("receive", function(server, fd, reactor_id, data)
+	local others = 0
+	for one in server:connections() do if one ~= fd then others = others + 1 end end
+	-- The one that came right before: the id's slot and generation are below this one's.
+	for back = 1, 3 do
+		local one = fd - back * 2 ^ 24
+		server:resume(one) server:send(one, "early\n") server:pause(one) server:resume(one)
+	end
+	server:send(fd, others .. " " .. data)
+end)
+server:start()
+LUA
+	my $early = $server->client;
+	my $late = $server->client;
+
+	$early->send(substr $v4, 0, 12);
+	is($late->send("${v4}x\n")->recv_until("\n"), "0 x\n", 'it is in no list');
+	ok($early->quiet, 'and cannot be sent to');
+	is($early->send(substr($v4, 12) . "y\n")->recv_until("\n"), "1 y\n", 'its header is still whole');
+};
+
 matrix 'nobody else is believed' => sub ($mode) {
 	my $server = start_server(app => $app =~ s/127\.0\.0\.1,unix:/10.0.0.0\/8/r, settings => { worker_num => 1 });
 
