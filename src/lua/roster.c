@@ -18,9 +18,6 @@ struct roster_slot {
 	uint32_t next_free;
 };
 
-/* OpenResty's LuaJIT has it, stock LuaJIT does not. */
-void lua_resetthread(lua_State *L, lua_State *co) __attribute__((weak));
-
 /* ---- coroutines ---------------------------------------------------------------------------------------------------- */
 
 static void new_coroutine(struct roster *r, struct task *t)
@@ -36,10 +33,6 @@ static void new_coroutine(struct roster *r, struct task *t)
 
 void roster_renew(struct roster *r, struct task *t)
 {
-	if (lua_resetthread) {
-		lua_resetthread(r->L, t->L);
-		return;
-	}
 	luaL_unref(r->L, LUA_REGISTRYINDEX, t->anchor);
 	new_coroutine(r, t);
 }

@@ -2,7 +2,7 @@
  *
  * A task that waits is on exactly one waiter list, of whoever will wake it, and has a cancel function that takes it off.
  * Waking queues it; the run queue is drained by sched_run() at the end of callbacks, never inside them.  Finished
- * coroutines are used again; those that died of an error after lua_resetthread, where LuaJIT has it.
+ * coroutines are used again; those that died of an error are not, since closures may look at their variables.
  */
 #pragma once
 

@@ -192,6 +192,9 @@ static void follow_reading(struct session *s)
 	if (!pause)
 		s->heard_ms = loop_now(s->worker->o.loop); /* the silence was ours */
 	control(s, pause ? FRAME_PAUSE : FRAME_RESUME, 0);
+	/* At once: until the end of this turn a reactor on another CPU could fill the ring again and again. */
+	if (pause)
+		link_flush(s->out.line);
 }
 
 /* A message that the app's protocol finds in what has come. */

@@ -1,6 +1,25 @@
 use lib 't/lib';
 use Test::Luaserv;
 
+matrix 'what a handler began outlives its error, with its variables' => sub ($mode) {
+	my $server = start_server(app => <<'LUA', settings => { worker_num => 1 });
+local luaserv = require "luaserv"
+local server = luaserv.http("127.0.0.1", $PORT)
+local seen = "nothing"
+server:on("request", function(req, res)
+	if req.path == "/seen" then return res:finish(seen .. "\n") end
+	local kept, list = "kept", { "a" }
+	server:after(5, function() seen = tostring(kept) .. " " .. tostring(list and list[1]) end)
+	luaserv.go(function() luaserv.sleep(0.02) seen = seen .. " " .. tostring(kept) .. " " .. tostring(list and list[1]) end)
+	for i = 1, 20 do luaserv.go(function() error("as well") end) end
+	error("on purpose")
+end)
+server:start()
+LUA
+	is($server->get('/raise')->status, 500, 'it raises');
+	ok(wait_for(sub { $server->get('/seen')->body eq "kept a kept a\n" }), 'its closures see what they saw');
+};
+
 matrix 'an error is logged once, on one record, with traceback and request line' => sub ($mode) {
 	my $server = start_server(app => <<'LUA');
 local luaserv = require "luaserv"

@@ -93,6 +93,49 @@ static void sends_batches(void)
 	close(fd);
 }
 
+/* Whatever leaves or comes as one message: the app and the peers see each datagram by itself. */
+static void runs_keep_datagrams_apart(bool segments)
+{
+	static const size_t lengths[] = { 10, 10, 10, 4, 10, 0, 10, 10, 2000, 2000, 7 };
+	static char data[2000], got[4000];
+	struct sock_addr addr, to[2];
+	struct dgram *d = opened(&addr);
+	int fds[2] = { bound(&to[0]), bound(&to[1]) };
+	bool apart = true;
+	unsigned n = 0;
+
+	d->segments = segments;
+	for (size_t i = 0; i < LS_COUNT(lengths); i++) {
+		struct sock_far peer = sock_far_of(&to[i == 2]);
+
+		memset(data, (int)('a' + i), sizeof data);
+		dgram_send(d, &peer, str_make(data, lengths[i]));
+	}
+	dgram_flush(d);
+	for (size_t i = 0; i < LS_COUNT(lengths); i++) {
+		ssize_t len = recv(fds[i == 2], got, sizeof got, MSG_DONTWAIT);
+
+		apart = apart && len == (ssize_t)lengths[i] && (len == 0 || got[len - 1] == (char)('a' + i));
+		n++;
+	}
+	ok(apart && n == LS_COUNT(lengths), "each arrives by itself, %s", segments ? "in runs" : "one by one");
+	/* From one of ours to another one, so that they come as one message. */
+	struct sock_far self = sock_far_of(&addr);
+
+	for (unsigned i = 0; i < 30; i++)
+		dgram_send(d, &self, str_make(&i, sizeof i));
+	dgram_send(d, &self, LS_STR("end"));
+	dgram_flush(d);
+	for (int turns = 0; turns < 1000 && n_seen < 31; turns++)
+		loop_turn(&loop, false);
+	ok(n_seen == 31 && seen_bytes == 30 * sizeof(unsigned) + 3 && memcmp(last, "end", 3) == 0,
+	   "and is told by itself");
+	dgram_close(d);
+	loop_turn(&loop, false);
+	close(fds[0]);
+	close(fds[1]);
+}
+
 static void counts_what_is_lost(void)
 {
 	static char large[SOCK_DATAGRAM_MAX + 1];
@@ -122,6 +165,8 @@ int main(void)
 	loop_init(&loop);
 	takes_batches();
 	sends_batches();
+	runs_keep_datagrams_apart(true);
+	runs_keep_datagrams_apart(false);
 	counts_what_is_lost();
 	loop_fini(&loop);
 	return tap_done();
