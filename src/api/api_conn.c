@@ -114,7 +114,8 @@ int api_conn_protect(lua_State *L)
 	return push_code(L, session_protect(worker_current(), id_of(L), protect));
 }
 
-int api_conn_heartbeat(lua_State *L)
+/* Plain handlers cannot wait for the reactors: they know their worker's connections that have sent something. */
+static int heartbeat_here(lua_State *L)
 {
 	struct worker *w = worker_current();
 	bool close = lua_toboolean(L, 2);
@@ -226,7 +227,7 @@ int api_conn_list(lua_State *L)
 	return inquiry_list(worker_current(), L, after, (unsigned)n);
 }
 
-/* In Lua, since it waits between its steps: lua/luaserv/connections.lua. */
+/* In Lua, since it waits between its steps. */
 int api_conn_iterate(lua_State *L)
 {
 	lua_getglobal(L, "require");
@@ -235,4 +236,11 @@ int api_conn_iterate(lua_State *L)
 	lua_pushvalue(L, 1);
 	lua_call(L, 1, 1);
 	return 1;
+}
+
+int api_conn_heartbeat(lua_State *L)
+{
+	struct worker *w = worker_current();
+
+	return sched_is_plain(w->sched) ? heartbeat_here(L) : inquiry_silent(w, L, lua_toboolean(L, 2));
 }

@@ -267,7 +267,8 @@ static const struct bind_row server_methods[] = {
 	{ "protect", api_conn_protect, "ib?", LUA_ROLE_WORKER,
 	  "protect(fd, on = true) -> true | nil, message, code: heartbeat_idle_time does not end it." },
 	{ "heartbeat", api_conn_heartbeat, "b?", LUA_ROLE_WORKER,
-	  "heartbeat(close = false) -> list of fds that were silent for heartbeat_idle_time; closes them if asked." },
+	  "heartbeat(close = false) -> list | nil, message, code: fds of all workers' connections that were silent for "
+	  "heartbeat_idle_time; closes them if asked." },
 	{ "get_client_info", api_conn_info, "i", LUA_ROLE_WORKER,
 	  "get_client_info(fd) -> table | nil, message, code: who it is, and what is queued." },
 	{ "get_client_list", api_conn_list, "i?i?", LUA_ROLE_WORKER,

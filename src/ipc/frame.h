@@ -47,7 +47,7 @@ struct frame_open {
 	uint32_t reactor;
 };
 
-enum frame_ask { FRAME_ASK_LIST, FRAME_ASK_INFO };
+enum frame_ask { FRAME_ASK_LIST, FRAME_ASK_SILENT, FRAME_ASK_INFO };
 
 /* Payload of ANSWER to INFO, before the uid. */
 struct frame_info {

@@ -7,17 +7,24 @@
 
 enum { PAGE_MAX = 1000 };
 
-static int answer(struct link *line, const struct frame *question, uint64_t value, const struct str *parts, int n)
+static int answer(struct link *line, const struct frame *question, const struct str *parts, int n)
 {
-	struct frame f = { .type = FRAME_ANSWER,
-		           .conn = question->conn,
-		           .stream = question->stream,
-		           .arg = question->arg,
-		           .value = value };
+	struct frame f = {
+		.type = FRAME_ANSWER, .conn = question->conn, .stream = question->stream, .arg = question->arg
+	};
 
 	/* Without room the question stays open until the worker's patience ends. */
 	(void)link_send(line, &f, parts, n);
 	return 0;
+}
+
+/* It has sent nothing for heartbeat_idle_time, though it was read and is not protected. */
+static bool is_silent(const struct reactor *r, const struct conn *c)
+{
+	uint64_t limit = c->pc.proto->stateful ? c->pc.port->heartbeat_idle_time : 0;
+
+	return limit && !c->spared && !c->app_paused && !list_linked(&c->stalled) &&
+	       loop_now(r->loop) - c->last_input >= limit;
 }
 
 static int answer_list(struct reactor *r, struct link *line, const struct frame *f)
@@ -29,12 +36,12 @@ static int answer_list(struct reactor *r, struct link *line, const struct frame 
 	struct conn *c;
 
 	while (n < wanted && (c = slots_next(&r->conns, &cursor)))
-		if (c->pc.id > f->conn && !c->proxied)
+		if (c->pc.id > f->conn && !c->proxied && (f->arg == FRAME_ASK_LIST || is_silent(r, c)))
 			ids[n++] = c->pc.id;
 
 	struct str part = str_make(ids, n * sizeof *ids);
 
-	return answer(line, f, slots_next(&r->conns, &cursor) != NULL, &part, 1);
+	return answer(line, f, &part, 1);
 }
 
 static int answer_info(struct reactor *r, struct link *line, const struct frame *f)
@@ -42,7 +49,7 @@ static int answer_info(struct reactor *r, struct link *line, const struct frame 
 	const struct conn *c = reactor_conn(r, f->conn);
 
 	if (!c || c->state != CONN_OPEN || c->proxied)
-		return answer(line, f, 0, NULL, 0);
+		return answer(line, f, NULL, 0);
 
 	uint64_t now_us = clock_wall_us(), silent_us = (loop_now(r->loop) - c->last_input) * 1000;
 	struct frame_info info = {
@@ -56,13 +63,14 @@ static int answer_info(struct reactor *r, struct link *line, const struct frame 
 	};
 	struct str parts[2] = { str_make(&info, sizeof info), str_from(c->uid ? c->uid : "") };
 
-	return answer(line, f, 1, parts, 2);
+	return answer(line, f, parts, 2);
 }
 
 int census_answer(struct reactor *r, struct link *line, const struct frame *f)
 {
 	switch (f->arg) {
 	case FRAME_ASK_LIST:
+	case FRAME_ASK_SILENT:
 		return answer_list(r, line, f);
 	case FRAME_ASK_INFO:
 		return answer_info(r, line, f);

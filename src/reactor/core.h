@@ -169,6 +169,8 @@ void uplink_ack(struct conn *c);
 int uplink_send(struct conn *c, struct uplink_gen *gen, const struct frame *f, const struct str *parts, int n);
 /* True: workers are told of this connection, by OPEN and CLOSED. */
 bool uplink_is_told(const struct conn *c);
+/* And by OPEN before its first message. */
+bool uplink_is_told_at_once(const struct conn *c);
 void uplink_send_open(struct conn *c, struct uplink_gen *gen);
 /* BIND: the app's name of the connection. */
 void uplink_bind(struct conn *c, struct str uid);

@@ -62,6 +62,12 @@ bool uplink_is_told(const struct conn *c)
 	return !c->proxied && reactor_has_session(c) && dispatch_keeps(r);
 }
 
+/* Without a handler for its beginning a raw connection is nothing to the worker before its first message, and takes no memory there. */
+bool uplink_is_told_at_once(const struct conn *c)
+{
+	return uplink_is_told(c) && (!c->pc.proto->stateful || c->pc.port->events & 1ULL << EVENT_connect);
+}
+
 static struct uplink *home(const struct conn *c)
 {
 	return &reactor_of(c)->uplinks[c->home];
@@ -73,11 +79,11 @@ void uplink_open(struct conn *c)
 
 	if (!uplink_is_told(c))
 		return;
-	if (u->current)
-		uplink_send_open(c, u->current);
-	else if (u->failed)
+	if (!u->current && u->failed)
 		conn_finish(c, CLOSE_WORKER_LOST);
-	/* else: the slot's next process is told when it comes */
+	else if (u->current && uplink_is_told_at_once(c))
+		uplink_send_open(c, u->current);
+	/* else: whoever gets its first message is told, or the slot's next process when it comes */
 }
 
 /* The worker of its new home gets it as one that exists already. */
@@ -258,7 +264,8 @@ void uplink_end(struct conn *c, enum close_by by)
 		.value = c->pc.port->index,
 	};
 
-	if (!c->opened)
+	/* One that the worker was not told of is told of by its end alone, if the app wants to know. */
+	if (!c->opened && !(uplink_is_told(c) && c->pc.port->events & 1ULL << EVENT_close))
 		return;
 	f.len = (uint32_t)payload.len;
 	if (knows)

@@ -113,7 +113,7 @@ static void open_unopened(struct reactor *r, unsigned slot)
 	uint32_t cursor = 0;
 
 	for (struct conn *c; (c = slots_next(&r->conns, &cursor));)
-		if (!c->opened && uplink_is_told(c) && c->home == slot)
+		if (!c->opened && uplink_is_told_at_once(c) && c->home == slot)
 			uplink_send_open(c, r->uplinks[slot].current);
 }
 

@@ -22,6 +22,10 @@ struct question {
 	size_t cap;
 	size_t settled;
 	size_t wanted;
+	uint32_t what;  /* enum frame_ask */
+	bool all;       /* page after page of each owner */
+	bool close;     /* what was found, at the end */
+	conn_id cut;    /* behind this an owner that has more was not heard of; UINT64_MAX: none has */
 	unsigned owner; /* who was asked last */
 	conn_id after;
 };
@@ -73,11 +77,11 @@ static int by_id(const void *a, const void *b)
 static bool ask_next(struct question *q)
 {
 	for (; q->owner < SLOTS_OWNERS; q->owner++, q->after = 0) {
-		uint64_t wanted = q->wanted - q->settled;
+		uint64_t wanted = q->all ? INQUIRY_LIST_MAX : q->wanted - q->settled;
 
 		/* In base mode an older process of this worker's own slot may have some, too. */
-		if (ask(q, q->worker->links[q->owner], FRAME_ASK_LIST, q->after, wanted) |
-		    ask(q, q->worker->peers[q->owner], FRAME_ASK_LIST, q->after, wanted))
+		if (ask(q, q->worker->links[q->owner], q->what, q->after, wanted) |
+		    ask(q, q->worker->peers[q->owner], q->what, q->after, wanted))
 			return true;
 	}
 	return false;
@@ -106,18 +110,51 @@ static void add_ids(struct question *q, struct str payload)
 	q->n += n;
 }
 
+static void finish(struct question *q)
+{
+	for (size_t i = 0; q->close && i < q->n; i++)
+		(void)session_close(q->worker, q->ids[i], false); /* one that is closing already is as good */
+	sched_wake(q->task, push_list(q->task->L, q));
+	drop(q);
+}
+
 /* All processes of one owner have answered, during a reload of base mode there are two. */
 static void settle(struct question *q)
 {
+	conn_id cut = q->cut;
+
 	if (q->n > q->settled)
 		qsort(q->ids + q->settled, q->n - q->settled, sizeof *q->ids, by_id);
-	q->n = q->settled = LS_MIN(q->n, q->wanted);
-	q->owner++;
-	q->after = 0;
-	if (q->n < q->wanted && ask_next(q))
-		return;
-	sched_wake(q->task, push_list(q->task->L, q));
+	q->n = LS_MIN(q->n, q->wanted);
+	while (cut != UINT64_MAX && q->n > q->settled && q->ids[q->n - 1] > cut)
+		q->n--;
+	q->settled = q->n;
+	q->cut = UINT64_MAX;
+	q->after = cut == UINT64_MAX ? 0 : cut;
+	if (cut == UINT64_MAX)
+		q->owner++;
+	if (q->n == q->wanted || !ask_next(q))
+		finish(q);
+}
+
+static struct question *new_list(struct worker *w, conn_id after, uint32_t what)
+{
+	struct question *q = new_question(w);
+
+	q->what = what;
+	q->cut = UINT64_MAX;
+	q->owner = conn_id_owner(after);
+	q->after = after;
+	return q;
+}
+
+static int begin_list(struct question *q, lua_State *L, const char *what)
+{
+	if (ask_next(q))
+		return sched_park(L, what, give_up, q, PATIENCE_MS);
 	drop(q);
+	lua_newtable(L);
+	return 1;
 }
 
 int inquiry_list(struct worker *w, lua_State *L, conn_id after, unsigned n)
@@ -126,20 +163,29 @@ int inquiry_list(struct worker *w, lua_State *L, conn_id after, unsigned n)
 
 	if (!sched_may_park(L))
 		return sched_park(L, "server:get_client_list", NULL, NULL, 0); /* which says why not */
-	q = new_question(w);
+	q = new_list(w, after, FRAME_ASK_LIST);
 	q->wanted = n;
-	q->owner = conn_id_owner(after);
-	q->after = after;
-	if (ask_next(q))
-		return sched_park(L, "server:get_client_list", give_up, q, PATIENCE_MS);
-	drop(q);
-	lua_newtable(L);
-	return 1;
+	return begin_list(q, L, "server:get_client_list");
+}
+
+int inquiry_silent(struct worker *w, lua_State *L, bool close)
+{
+	struct question *q;
+
+	if (!sched_may_park(L))
+		return sched_park(L, "server:heartbeat", NULL, NULL, 0); /* which says why not */
+	q = new_list(w, 0, FRAME_ASK_SILENT);
+	q->all = true;
+	q->close = close;
+	q->wanted = SIZE_MAX;
+	return begin_list(q, L, "server:heartbeat");
 }
 
 static void take_list(struct question *q, struct str payload)
 {
 	add_ids(q, payload);
+	if (q->all && payload.len / sizeof(conn_id) >= INQUIRY_LIST_MAX)
+		q->cut = LS_MIN(q->cut, q->ids[q->n - 1]);
 	if (q->waits == 0)
 		settle(q);
 }

@@ -70,6 +70,9 @@ static inline void stub_port(const char *protocol)
 	struct err err = { 0 };
 	struct port *p = settings_add_port(&stub_settings, "127.0.0.1", 0, PORT_TCP, &err);
 
+	/* So that workers hear of raw connections at once. */
+	if (strcmp(protocol, "http") != 0)
+		p->events = 1ULL << EVENT_connect | 1ULL << EVENT_receive | 1ULL << EVENT_close;
 	settings_set(&stub_settings, p, "protocol", str_from(protocol), LAYER_SCRIPT, &err);
 	settings_set(&stub_settings, p, "package_eof", LS_STR("\n"), LAYER_SCRIPT, &err);
 	assert(err.code == 0);

@@ -40,7 +40,6 @@ static void begin(void)
 {
 	stub_begin(DISPATCH_FIXED);
 	stub_reactor->o.slots = 1;
-	stub_settings.ports[STUB_RAW].events = 1ULL << EVENT_receive;
 	worker = stub_start(0);
 }
 

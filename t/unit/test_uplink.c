@@ -90,6 +90,37 @@ static void tells_of_raw_connections(void)
 	stub_end();
 }
 
+/* Nobody asked to hear of its beginning: it takes no memory in a worker before it says something. */
+static void tells_of_quiet_ones_late(void)
+{
+	struct stub_worker *w;
+	int fds[2];
+
+	stub_begin(DISPATCH_FIXED);
+	stub_reactor->o.slots = 1;
+	stub_settings.ports[STUB_RAW].events = 1ULL << EVENT_receive | 1ULL << EVENT_close;
+	w = stub_start(0);
+	fds[0] = stub_connect(STUB_RAW);
+	fds[1] = stub_connect(STUB_RAW);
+	stub_settle(w, NULL);
+	ok(w->n == 0, "a connection that says nothing is not told of");
+	stub_say(fds[0], "hello");
+	stub_settle(w, NULL);
+	ok(strcmp(stub_types(w), "OPEN DATA") == 0, "with its first message it is");
+	close(fds[1]);
+	stub_settle(w, NULL);
+	ok(strcmp(stub_types(w), "OPEN DATA CLOSED") == 0, "one that ends is told of by its end");
+	stub_settings.ports[STUB_RAW].events = 1ULL << EVENT_receive;
+	fds[1] = stub_connect(STUB_RAW);
+	stub_settle(w, NULL);
+	close(fds[1]);
+	stub_settle(w, NULL);
+	ok(stub_count(w, FRAME_CLOSED) == 1, "or not at all, where nobody wants to know");
+	close(fds[0]);
+	stub_gone(w);
+	stub_end();
+}
+
 static void takes_turns_between_reads(void)
 {
 	stub_begin(DISPATCH_ROUND);
@@ -1020,6 +1051,7 @@ int main(void)
 	log_set_level(LOG_LEVEL_ERROR);
 	answers_a_request();
 	tells_of_raw_connections();
+	tells_of_quiet_ones_late();
 	takes_turns_between_reads();
 	stalls_while_the_worker_is_full();
 	keeps_a_stopped_worker_apart();
