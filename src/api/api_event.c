@@ -305,18 +305,10 @@ static int collect(lua_State *L)
 
 int api_event_open(lua_State *L)
 {
-	struct lua_watch_set *set = lua_newuserdata(L, sizeof *set);
+	struct lua_watch_set *set = state_keep(L, STATE_EVENTS, sizeof *set, collect);
 
-	*set = (struct lua_watch_set){ 0 };
 	map_init(&set->by_fd);
-	set->L = lua_newthread(L);
-	luaL_ref(L, LUA_REGISTRYINDEX);
-	lua_createtable(L, 0, 1);
-	lua_pushcfunction(L, collect);
-	lua_setfield(L, -2, "__gc");
-	lua_setmetatable(L, -2);
-	luaL_ref(L, LUA_REGISTRYINDEX);
-	state_of(L)->slots[STATE_EVENTS] = set;
+	set->L = state_thread(L);
 	bind_functions(L, "luaserv.event", functions);
 	return 1;
 }

@@ -268,18 +268,10 @@ static int collect(lua_State *L)
 
 int api_time_open(lua_State *L)
 {
-	struct lua_timer_set *set = lua_newuserdata(L, sizeof *set);
+	struct lua_timer_set *set = state_keep(L, STATE_TIMERS, sizeof *set, collect);
 
-	*set = (struct lua_timer_set){ 0 };
 	map_init(&set->by_id);
-	set->L = lua_newthread(L);
-	luaL_ref(L, LUA_REGISTRYINDEX);
-	lua_createtable(L, 0, 1);
-	lua_pushcfunction(L, collect);
-	lua_setfield(L, -2, "__gc");
-	lua_setmetatable(L, -2);
-	luaL_ref(L, LUA_REGISTRYINDEX);
-	state_of(L)->slots[STATE_TIMERS] = set;
+	set->L = state_thread(L);
 	bind_functions(L, "luaserv", functions);
 	return 1;
 }

@@ -41,6 +41,30 @@ static int refuse_exit(lua_State *L)
 	                      "return from the handler, or stop the server");
 }
 
+/* ---- what lives with the state ------------------------------------------------------------------------------------- */
+
+void *state_keep(lua_State *L, enum state_slot slot, size_t size, lua_CFunction collect)
+{
+	void *kept = lua_newuserdata(L, size);
+
+	memset(kept, 0, size);
+	lua_createtable(L, 0, 1);
+	lua_pushcfunction(L, collect);
+	lua_setfield(L, -2, "__gc");
+	lua_setmetatable(L, -2);
+	luaL_ref(L, LUA_REGISTRYINDEX);
+	state_of(L)->slots[slot] = kept;
+	return kept;
+}
+
+lua_State *state_thread(lua_State *L)
+{
+	lua_State *thread = lua_newthread(L);
+
+	luaL_ref(L, LUA_REGISTRYINDEX);
+	return thread;
+}
+
 /* ---- anchors ------------------------------------------------------------------------------------------------------- */
 
 static const char anchor_key[] = "luaserv.anchor";

@@ -56,6 +56,11 @@ const char *state_role_name(enum lua_role role);
 /* Calls the function with `nargs` arguments on the stack, with a traceback in err->text; results are left on the stack. */
 int state_call(lua_State *L, int nargs, int nresults, struct err *err);
 
+/* Zeroed memory of the state, `size` bytes, which `slot` points to until the state is closed; then `collect` is called with its userdata. */
+void *state_keep(lua_State *L, enum state_slot slot, size_t size, lua_CFunction collect);
+/* A coroutine that lives as long as the state, for callbacks that run in no other. */
+lua_State *state_thread(lua_State *L);
+
 /* A registry reference to the value at `idx`, to be given back with luaL_unref().  -ENOMEM: where luaL_ref() would raise. */
 int state_anchor(lua_State *L, int idx);
 
