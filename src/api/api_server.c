@@ -251,7 +251,7 @@ static const struct bind_row server_methods[] = {
 	{ "sendfile", api_conn_sendfile, "isi?i?", LUA_ROLE_WORKER,
 	  "sendfile(fd, path, offset = 0, length = 0) -> true | nil, message, code: behind what was sent before; 0: to its end." },
 	{ "pause", api_conn_pause, "i", LUA_ROLE_WORKER,
-	  "pause(fd) -> true | nil, message, code: the connection is not read until resume(fd)." },
+	  "pause(fd) -> true | nil, message, code: the connection is not read, and no message of it handled, until resume(fd)." },
 	{ "resume", api_conn_resume, "i", LUA_ROLE_WORKER, "resume(fd) -> true | nil, message, code" },
 	{ "confirm", api_conn_confirm, "i", LUA_ROLE_WORKER,
 	  "confirm(fd) -> true | nil, message, code: a connection of a port with enable_delay_receive is read from now on." },

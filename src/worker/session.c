@@ -228,6 +228,17 @@ static void run_event(struct session *s, struct session_event *e)
 	free(e);
 }
 
+/* After pause() no further message is handled, also of those that were on their way; but nothing is held back at the end. */
+static bool is_held(const struct session *s)
+{
+	return s->held && !s->closed && !s->worker->draining;
+}
+
+static bool must_wait(const struct session *s, const struct session_event *e)
+{
+	return is_held(s) && !s->protocol && e->event == EVENT_receive;
+}
+
 static void run(struct ready *ready)
 {
 	struct session_box *box = LS_CONTAINER_OF(ready, struct session_box, ready);
@@ -238,14 +249,15 @@ static void run(struct ready *ready)
 			session_wake(s);
 			return;
 		}
-		if (run_message(s))
+		if (!is_held(s) && run_message(s))
 			continue;
 
 		struct list *it = list_first(&s->events);
+		struct session_event *e = it ? LS_CONTAINER_OF(it, struct session_event, link) : NULL;
 
-		if (!it)
+		if (!e || must_wait(s, e))
 			break;
-		run_event(s, LS_CONTAINER_OF(it, struct session_event, link));
+		run_event(s, e);
 	}
 	follow_reading(s);
 	if (s->recalled && !session_is_active(s))
@@ -627,6 +639,18 @@ bool session_is_silent(const struct session *s)
 	return limit && !s->spared && !s->paused && loop_now(s->worker->o.loop) - s->heard_ms >= limit;
 }
 
+void session_let_go(struct worker *w)
+{
+	size_t cursor = 0;
+
+	for (const struct map_entry *e; (e = map_next(&w->sessions, &cursor));) {
+		struct session *s = e->value;
+
+		if (s->held)
+			session_wake(s);
+	}
+}
+
 struct session *session_next(struct worker *w, size_t *cursor)
 {
 	for (const struct map_entry *e; (e = map_next(&w->sessions, cursor));) {
@@ -649,5 +673,7 @@ int session_pause(struct worker *w, conn_id id, bool pause)
 		return CODE_CLOSED;
 	s->held = pause;
 	follow_reading(s);
+	if (!pause)
+		session_wake(s);
 	return 0;
 }

@@ -75,7 +75,9 @@ int session_confirm(struct worker *w, conn_id id);
 int session_protect(struct worker *w, conn_id id, bool protect);
 /* The next open session; NULL: none. `*cursor` starts at 0, and sessions may be closed meanwhile. */
 struct session *session_next(struct worker *w, size_t *cursor);
-/* Has the reactor stop reading the connection, or go on.  0 or a code. */
+/* The worker drains: messages that pause() holds back are handled. */
+void session_let_go(struct worker *w);
+/* Has the reactor stop reading the connection, and holds back the messages that are on their way; or goes on.  0 or a code. */
 int session_pause(struct worker *w, conn_id id, bool pause);
 /* Bytes received and not yet handled. */
 uint64_t session_queued(const struct session *s);

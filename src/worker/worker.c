@@ -444,6 +444,7 @@ void worker_drain(struct worker *w, uint64_t wait_ms)
 	if (w->draining)
 		return;
 	w->draining = true;
+	session_let_go(w);
 	w->cancel_at = now + LS_MIN(wait_ms / 2, (uint64_t)GRACE_MS);
 	board_set(&w->o.board->state, BOARD_DRAINING);
 	if (sched_count(w->sched) > 0 || w->sessions.count > 0)

@@ -59,6 +59,25 @@ matrix 'a paused connection can be sent to and closed' => sub ($mode) {
 	is_deeply([ ($server->wait_notes(2))[1] ], ['close'], 'a reset ends it all the same');
 };
 
+matrix 'messages that had come before the pause wait, too' => sub ($mode) {
+	my $server = start_server(app => <<'LUA', settings => { worker_num => 1 });
+local luaserv = require "luaserv"
+local server = luaserv.server("127.0.0.1", $PORT)
+$NOTE
+server:set { protocol = "eof", open_eof_split = true, package_eof = "\n" }
+server:on("receive", function(server, fd, reactor_id, data)
+	note("got", (data:gsub("\n", "")))
+	if data == "1\n" then
+		server:pause(fd)
+		server:after(50, function() note("resumed") server:resume(fd) end)
+	end
+end)
+server:start()
+LUA
+	$server->client->send(join '', map { "$_\n" } 1 .. 4);
+	is_deeply([ $server->wait_notes(5) ], [ 'got 1', 'resumed', 'got 2', 'got 3', 'got 4' ], 'in order, behind the resume');
+};
+
 matrix 'a pause is no silence of the client' => sub ($mode) {
 	my $server = start_server(app => $app, settings => { heartbeat_idle_time => '200ms' });
 	my $client = $server->client;
