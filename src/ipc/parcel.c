@@ -25,7 +25,7 @@ static size_t padded(size_t len)
 void parcel_begin(struct parcel *p, const struct parcel_head *from)
 {
 	memcpy(p->data, from, sizeof *from);
-	p->len = sizeof *from;
+	p->len = p->weight = sizeof *from;
 	p->frames = 0;
 	p->fd = -1;
 }
@@ -35,6 +35,7 @@ static void put(struct parcel *p, const void *bytes, size_t len)
 	if (len)
 		memcpy(p->data + p->len, bytes, len);
 	p->len += len;
+	p->weight += len;
 }
 
 /* The payload as a file nobody can change any more. */
@@ -68,6 +69,10 @@ static int add_large(struct parcel *p, struct frame *f, const struct str *parts,
 	p->fd = fd;
 	f->flags |= BY_FD;
 	put(p, f, sizeof *f);
+	/* Padded, so that the socket holds few of them: it counts the bytes of datagrams and not those of their descriptors. */
+	memset(p->data + p->len, 0, sizeof p->data - p->len);
+	p->len = sizeof p->data;
+	p->weight += len;
 	p->frames++;
 	return 0;
 }
@@ -137,7 +142,7 @@ int parcel_read(struct str datagram, int fd, size_t whole_max, struct parcel_hea
 		memcpy(&f, datagram.p, sizeof f);
 		datagram = str_skip(datagram, sizeof f);
 		if (f.flags & BY_FD)
-			return datagram.len ? -EBADMSG : read_large(&r, &f, fd, whole_max);
+			return read_large(&r, &f, fd, whole_max);
 		if (padded(f.len) > datagram.len)
 			return -EBADMSG;
 		on_frame(ctx, from, &f, str_take(datagram, f.len));

@@ -2,6 +2,8 @@
  *
  *   struct parcel_head | struct frame, payload, padding to 8 bytes | …
  *
+ * A datagram with a descriptor has one frame, and padding up to PARCEL_MAX.
+ *
  * What a process gets was written by another one that runs the app's code, so it is checked like everything from a worker.
  */
 #pragma once
@@ -23,6 +25,7 @@ enum {
 /* A datagram being filled. */
 struct parcel {
 	size_t len;
+	size_t weight; /* bytes that it keeps from others: those of a payload that travels by memfd included */
 	unsigned frames;
 	int fd; /* payload of its only frame; -1: none */
 	char data[PARCEL_MAX] __attribute__((aligned(8)));

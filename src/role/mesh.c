@@ -17,6 +17,7 @@ struct waiting {
 	struct list link;
 	int fd; /* -1: none */
 	size_t len;
+	size_t weight; /* as of the parcel: what counts against backlog_max */
 	char data[];
 };
 
@@ -56,7 +57,7 @@ struct mesh {
 static void drop_waiting(struct peer *p, struct waiting *w)
 {
 	list_del(&w->link);
-	p->backlog_bytes -= w->len;
+	p->backlog_bytes -= w->weight;
 	fd_close(&w->fd);
 	free(w);
 }
@@ -76,16 +77,17 @@ static int post(struct peer *p, const char *data, size_t len, int fd)
 	return r == -ENOBUFS || r == -ENOMEM ? -EAGAIN : r;
 }
 
-static void wait_for_room(struct peer *p, const char *data, size_t len, int *fd)
+static void wait_for_room(struct peer *p, struct parcel *parcel)
 {
-	struct waiting *w = xalloc(sizeof *w + len);
+	struct waiting *w = xalloc(sizeof *w + parcel->len);
 
-	w->len = len;
-	w->fd = *fd;
-	*fd = -1;
-	memcpy(w->data, data, len);
+	w->len = parcel->len;
+	w->weight = parcel->weight;
+	w->fd = parcel->fd;
+	parcel->fd = -1;
+	memcpy(w->data, parcel->data, parcel->len);
 	list_append(&p->backlog, &w->link);
-	p->backlog_bytes += len;
+	p->backlog_bytes += w->weight;
 	watch_set(&p->watch, WATCH_WRITE);
 }
 
@@ -120,7 +122,7 @@ static void send_parcel(struct peer *p)
 	if (list_empty(&p->backlog))
 		r = post(p, parcel->data, parcel->len, parcel->fd);
 	if (r == -EAGAIN) {
-		wait_for_room(p, parcel->data, parcel->len, &parcel->fd);
+		wait_for_room(p, parcel);
 		set_full(p, true);
 	}
 	/* else: it has left, or the process is gone, which the master will say */

@@ -25,7 +25,7 @@ int unixmsg_pair(int fds[2])
 
 int unixmsg_inbox(int fds[2])
 {
-	enum { WANTED = 4 << 20 };
+	enum { WANTED = 1 << 20 };
 	int size = WANTED;
 
 	if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds) < 0)

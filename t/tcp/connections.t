@@ -145,6 +145,46 @@ matrix 'a worker that dies takes nobody with it' => sub ($mode) {
 	is($there->send("exists $id\n")->recv_until("\n"), "true\n", 'who comes now is known to the others');
 };
 
+matrix 'a worker that stands still is sent a bounded amount, and gets all of it', base => 'what this is about', sub ($mode) {
+	my $server = start_server(app => <<'LUA', settings => { worker_num => 2, link_backlog_size => '4m', package_max_length => '1m' });
+local luaserv = require "luaserv"
+local server = luaserv.server("127.0.0.1", $PORT)
+server:set { protocol = "eof", open_eof_split = true, package_eof = "\n" }
+server:on("connect", function(server, fd) server:send(fd, fd .. " " .. server.worker_id .. "\n") end)
+server:on("receive", function(server, fd, reactor_id, data)
+	local size, to = data:match("^(%d+) (%d+)")
+	local text, n = ("x"):rep(tonumber(size) - 1) .. "\n", 0
+	while n < 5000 do
+		local fine, message, code = server:send(tonumber(to), text)
+		if not fine then
+			return server:send(fd, n .. " " .. code .. "\n")
+		end
+		n = n + 1
+	end
+	server:send(fd, n .. " never\n")
+end)
+server:start()
+LUA
+	my (%clients, %ids);
+
+	until (keys %clients == 2) {
+		my $client = $server->client(timeout => 20);
+		my ($id, $worker) = split ' ', $client->recv_until("\n");
+		@clients{$worker} = ($client);
+		$ids{$worker} = $id;
+	}
+	my @pids = map { $_->{pid} } sort { $a->{id} <=> $b->{id} } @{ $server->status->{workers} };
+	for my $size (10_000, 200_000) {
+		kill STOP => $pids[1];
+		my ($n, $code) = split ' ', $clients{0}->send("$size $ids{1}\n")->recv_until("\n");
+		kill CONT => $pids[1];
+		is($code, 1009, "messages of $size bytes are refused in the end");
+		cmp_ok($n * $size, '>', 3_000_000, 'not before the limit');
+		cmp_ok($n * $size, '<', 12_000_000, 'nor long behind it');
+		is(length $clients{1}->recv($n * $size), $n * $size, 'what was taken arrives when it goes on');
+	}
+};
+
 matrix 'after a reload all find each other' => sub ($mode) {
 	my $server = start_server(app => $app, settings => { worker_num => 2 });
 	my ($clients, $ids) = open_clients($server, 8);

@@ -56,8 +56,9 @@ static void large_ones_travel_by_descriptor(void)
 
 	memset(large, 'y', LEN);
 	parcel_begin(&parcel, &me);
-	ok(parcel_add(&parcel, &f, &part, 1) == 0 && parcel.fd >= 0 && parcel.len < 100,
-	   "its payload is not in the datagram");
+	ok(parcel_add(&parcel, &f, &part, 1) == 0 && parcel.fd >= 0 && parcel.len == PARCEL_MAX,
+	   "its payload is not in the datagram, which is padded");
+	ok(parcel.weight > LEN && parcel.weight < LEN + 100, "but weighs");
 	ok(parcel_add(&parcel, &f, &small, 1) == -ENOBUFS, "and it travels alone");
 	ok(read_parcel(parcel.len, LEN) == 0 && seen == 1 && bytes == LEN && last.len == LEN && text[0] == 'y' &&
 	           last.flags == 0,
