@@ -14,15 +14,6 @@ static conn_id id_of(lua_State *L)
 	return (conn_id)lua_tonumber(L, 2);
 }
 
-/* The result of what gives 0 or a code. */
-static int push_code(lua_State *L, int code)
-{
-	if (code)
-		return bind_fail(L, code, "%s", codes_text(code));
-	lua_pushboolean(L, 1);
-	return 1;
-}
-
 int api_conn_send(lua_State *L)
 {
 	return session_send(worker_current(), L, id_of(L), 3, false);
@@ -48,7 +39,7 @@ int api_conn_sendto(lua_State *L)
 	if (!lua_isnoneornil(L, 5))
 		to.port = (int)lua_tointeger(L, 5);
 	bytes.p = lua_tolstring(L, 4, &bytes.len);
-	return push_code(L, packet_send(worker_current(), &to, bytes));
+	return codes_push(L, packet_send(worker_current(), &to, bytes));
 }
 
 int api_conn_sendfile(lua_State *L)
@@ -72,22 +63,22 @@ int api_conn_sendfile(lua_State *L)
 
 int api_conn_close(lua_State *L)
 {
-	return push_code(L, session_close(worker_current(), id_of(L), lua_toboolean(L, 3)));
+	return codes_push(L, session_close(worker_current(), id_of(L), lua_toboolean(L, 3)));
 }
 
 int api_conn_pause(lua_State *L)
 {
-	return push_code(L, session_pause(worker_current(), id_of(L), true));
+	return codes_push(L, session_pause(worker_current(), id_of(L), true));
 }
 
 int api_conn_resume(lua_State *L)
 {
-	return push_code(L, session_pause(worker_current(), id_of(L), false));
+	return codes_push(L, session_pause(worker_current(), id_of(L), false));
 }
 
 int api_conn_confirm(lua_State *L)
 {
-	return push_code(L, session_confirm(worker_current(), id_of(L)));
+	return codes_push(L, session_confirm(worker_current(), id_of(L)));
 }
 
 int api_conn_bind(lua_State *L)
@@ -104,14 +95,14 @@ int api_conn_bind(lua_State *L)
 			SESSION_UID_MAX - 1);
 	uid[0] = type == LUA_TNUMBER ? 'n' : 's';
 	memcpy(uid + 1, text.p, text.len);
-	return push_code(L, session_bind(worker_current(), id_of(L), str_make(uid, text.len + 1)));
+	return codes_push(L, session_bind(worker_current(), id_of(L), str_make(uid, text.len + 1)));
 }
 
 int api_conn_protect(lua_State *L)
 {
 	bool protect = lua_isnoneornil(L, 3) || lua_toboolean(L, 3);
 
-	return push_code(L, session_protect(worker_current(), id_of(L), protect));
+	return codes_push(L, session_protect(worker_current(), id_of(L), protect));
 }
 
 /* Plain handlers cannot wait for the reactors: they know their worker's connections that have sent something. */
@@ -163,7 +154,7 @@ static int push_info(lua_State *L, const struct frame_info *info, struct str uid
 	char text[SOCK_TEXT_MAX];
 
 	if (!info || info->port >= s->n_ports)
-		return push_code(L, CODE_NO_CONNECTION);
+		return codes_push(L, CODE_NO_CONNECTION);
 	lua_createtable(L, 0, 10);
 	lua_pushstring(L, sock_peer_text(&info->peer, text));
 	lua_setfield(L, -2, "remote_ip");

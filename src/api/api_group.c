@@ -16,19 +16,11 @@ static struct str check_name(lua_State *L, int idx, const char *method)
 	return name;
 }
 
-static int push_code(lua_State *L, int code)
-{
-	if (code)
-		return bind_fail(L, code, "%s", codes_text(code));
-	lua_pushboolean(L, 1);
-	return 1;
-}
-
 static int change(lua_State *L, const char *method, bool join)
 {
 	struct str name = check_name(L, 3, method);
 
-	return push_code(L, group_change(worker_current(), (conn_id)lua_tonumber(L, 2), name, join));
+	return codes_push(L, group_change(worker_current(), (conn_id)lua_tonumber(L, 2), name, join));
 }
 
 int api_group_join(lua_State *L)
@@ -49,6 +41,6 @@ int api_group_publish(lua_State *L)
 
 	bytes.p = lua_tolstring(L, 3, &bytes.len);
 	if (bytes.len == 0)
-		return push_code(L, CODE_EMPTY);
-	return push_code(L, group_publish(worker_current(), name, bytes, except));
+		return codes_push(L, CODE_EMPTY);
+	return codes_push(L, group_publish(worker_current(), name, bytes, except));
 }

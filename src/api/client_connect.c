@@ -12,7 +12,7 @@ static const char connect_name[] = "client:connect";
 
 int client_fail_unconnected(lua_State *L)
 {
-	return bind_fail(L, CODE_NOT_CONNECTED, "%s", codes_text(CODE_NOT_CONNECTED));
+	return codes_push(L, CODE_NOT_CONNECTED);
 }
 
 void client_note_loop(lua_State *L, struct client *c)

@@ -28,13 +28,13 @@ static int push_failure(lua_State *L, int r)
 {
 	switch (r) {
 	case -EMSGSIZE:
-		return bind_fail(L, CODE_MESSAGE_TOO_LARGE, "%s", codes_text(CODE_MESSAGE_TOO_LARGE));
+		return codes_push(L, CODE_MESSAGE_TOO_LARGE);
 	case -EBADMSG:
-		return bind_fail(L, CODE_MALFORMED, "%s", codes_text(CODE_MALFORMED));
+		return codes_push(L, CODE_MALFORMED);
 	case -ENODATA:
 		return bind_fail(L, CODE_CLOSED_BY_PEER, "the connection was closed by the peer within a message");
 	case -ENOMEM:
-		return bind_fail(L, CODE_NO_MEMORY, "%s", codes_text(CODE_NO_MEMORY));
+		return codes_push(L, CODE_NO_MEMORY);
 	default:
 		return bind_fail(L, -r, "%s", strerror(-r));
 	}

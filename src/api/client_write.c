@@ -160,7 +160,7 @@ int client_send(lua_State *L)
 	if (!c->wire)
 		return client_fail_unconnected(L);
 	if (!client_is_datagram(c) && lua_objlen(L, 2) == 0)
-		return bind_fail(L, CODE_EMPTY, "%s", codes_text(CODE_EMPTY));
+		return codes_push(L, CODE_EMPTY);
 	return put_bytes(L, c, "client:send", 2, 3, NULL);
 }
 

@@ -1,6 +1,7 @@
 #include "worker/codes.h"
 
 #include "base/bits.h"
+#include "lua/bind.h"
 
 #include <errno.h>
 
@@ -36,4 +37,12 @@ const char *codes_text(int code)
 int codes_of_send(int r)
 {
 	return r == 0 ? 0 : r == -ENOTCONN ? CODE_NO_CONNECTION : r == -ENOMEM ? CODE_NO_MEMORY : CODE_OUTPUT_OVERFLOW;
+}
+
+int codes_push(lua_State *L, int code)
+{
+	if (code)
+		return bind_fail(L, code, "%s", codes_text(code));
+	lua_pushboolean(L, 1);
+	return 1;
 }

@@ -1,6 +1,8 @@
 /* Error codes that Lua sees as the third result; Swoole's numbers (swoole_errno), so that ported code keeps working. */
 #pragma once
 
+#include "lua/sched.h"
+
 enum code {
 	CODE_NO_MEMORY = 501,
 	CODE_PARAMS = 505,
@@ -19,6 +21,8 @@ enum code {
 	CODE_NOT_CONNECTED = 5001,
 };
 
+/* Pushes true for 0, else nil, message, code; the number of results. */
+int codes_push(lua_State *L, int code);
 /* What worker_send_any() returned, as a code; 0: it was sent. */
 int codes_of_send(int r);
 /* "the connection was closed by the peer" */

@@ -107,7 +107,7 @@ static void finish(struct pending *p, int code)
 		lua_pushboolean(t->L, 1);
 		sched_wake(t, 1);
 	} else {
-		sched_wake(t, bind_fail(t->L, code, "%s", codes_text(code)));
+		sched_wake(t, codes_push(t->L, code));
 	}
 }
 
@@ -195,7 +195,7 @@ static int wait(struct outflow *of, lua_State *L, int idx, struct pending send, 
 	p = try_alloc(sizeof *p);
 	if (!p) {
 		luaL_unref(L, LUA_REGISTRYINDEX, anchor);
-		return bind_fail(L, CODE_NO_MEMORY, "%s", codes_text(CODE_NO_MEMORY));
+		return codes_push(L, CODE_NO_MEMORY);
 	}
 	*p = send;
 	p->of = of;
@@ -209,7 +209,7 @@ static int wait(struct outflow *of, lua_State *L, int idx, struct pending send, 
 	p->early = &early;
 	outflow_pump(of);
 	if (early > 0)
-		return bind_fail(L, early, "%s", codes_text(early));
+		return codes_push(L, early);
 	if (early == 0) {
 		lua_pushboolean(L, 1);
 		return 1;
@@ -224,16 +224,16 @@ int outflow_send(struct outflow *of, lua_State *L, int idx, bool end, bool may_w
 
 	bytes.p = lua_tolstring(L, idx, &bytes.len);
 	if (of->closed)
-		return bind_fail(L, of->closed, "%s", codes_text(of->closed));
+		return codes_push(L, of->closed);
 
 	bool fits = list_empty(&of->pending) && bytes.len <= room(of) && (!of->line->full || bytes.len <= SMALL);
 
 	if (!fits && may_wait && sched_may_park(L))
 		return wait(of, L, idx, (struct pending){ .rest = bytes, .end = end }, what);
 	if (!list_empty(&of->pending) || (bytes.len > room(of) && !end))
-		return bind_fail(L, CODE_OUTPUT_OVERFLOW, "%s", codes_text(CODE_OUTPUT_OVERFLOW));
+		return codes_push(L, CODE_OUTPUT_OVERFLOW);
 	if (emit_all(of, bytes, end, &(struct outflow_source){ L, idx }) < 0)
-		return bind_fail(L, CODE_OUTPUT_OVERFLOW, "%s", codes_text(CODE_OUTPUT_OVERFLOW));
+		return codes_push(L, CODE_OUTPUT_OVERFLOW);
 	lua_pushboolean(L, 1);
 	return 1;
 }
@@ -244,14 +244,14 @@ int outflow_send_file(struct outflow *of, lua_State *L, int idx, uint64_t length
 
 	send.rest.p = lua_tolstring(L, idx, &send.rest.len);
 	if (of->closed)
-		return bind_fail(L, of->closed, "%s", codes_text(of->closed));
+		return codes_push(L, of->closed);
 
 	bool fits = list_empty(&of->pending) && room(of) > 0 && !of->line->full;
 
 	if (!fits && may_wait && sched_may_park(L))
 		return wait(of, L, idx, send, what);
 	if (!fits || emit_file(of, send.rest, length) < 0)
-		return bind_fail(L, CODE_OUTPUT_OVERFLOW, "%s", codes_text(CODE_OUTPUT_OVERFLOW));
+		return codes_push(L, CODE_OUTPUT_OVERFLOW);
 	lua_pushboolean(L, 1);
 	return 1;
 }

@@ -215,17 +215,12 @@ ssize_t response_emit(struct outflow *of, struct str piece, bool end, const stru
 	return n;
 }
 
-static int fail(lua_State *L, int code)
-{
-	return bind_fail(L, code, "%s", codes_text(code));
-}
-
 int response_send(struct request *r, lua_State *L, int idx, bool end, const char *what)
 {
 	if (r->aborted)
-		return fail(L, r->aborted);
+		return codes_push(L, r->aborted);
 	if (r->finished)
-		return fail(L, CODE_WRONG_OPERATION);
+		return codes_push(L, CODE_WRONG_OPERATION);
 	if (!idx) {
 		lua_pushliteral(L, "");
 		idx = lua_gettop(L);

@@ -489,21 +489,12 @@ int session_close(struct worker *w, conn_id id, bool reset)
 	return codes_of_send(worker_send_any(w, &f, NULL, 0));
 }
 
-static int fail(lua_State *L, int code)
-{
-	return bind_fail(L, code, "%s", codes_text(code));
-}
-
 /* A connection this worker was not told of: nobody accounts for its bytes here, the reactor holds it to its limit. */
 static int send_unknown(struct worker *w, lua_State *L, conn_id id, struct str bytes)
 {
 	struct frame f = { .type = FRAME_SEND, .conn = id };
-	int code = codes_of_send(worker_send_any(w, &f, &bytes, 1));
 
-	if (code)
-		return fail(L, code);
-	lua_pushboolean(L, 1);
-	return 1;
+	return codes_push(L, codes_of_send(worker_send_any(w, &f, &bytes, 1)));
 }
 
 /* What keeps bytes from being sent to a connection this worker knows; 0: nothing. */
@@ -538,10 +529,10 @@ int session_send(struct worker *w, lua_State *L, conn_id id, int idx, bool wait)
 	int refused = protocol_encode(w, s, L, idx, what);
 
 	if (refused)
-		return fail(L, refused);
+		return codes_push(L, refused);
 	bytes.p = lua_tolstring(L, idx, &bytes.len);
 	if (bytes.len == 0)
-		return fail(L, CODE_EMPTY);
+		return codes_push(L, CODE_EMPTY);
 	if (!s || s->port->index >= w->o.settings->n_ports)
 		return send_unknown(w, L, id, bytes);
 	if (s->closed && !s->connected_us)
@@ -550,7 +541,7 @@ int session_send(struct worker *w, lua_State *L, conn_id id, int idx, bool wait)
 	int code = sending_code(s);
 
 	if (code)
-		return fail(L, code);
+		return codes_push(L, code);
 	return sent(s, L, outflow_send(&s->out, L, idx, false, wait || may_wait(s), what));
 }
 
@@ -573,12 +564,8 @@ static int send_file_unknown(struct worker *w, lua_State *L, conn_id id, const s
 {
 	struct str parts[2] = { str_make(file, sizeof *file), str_from(path) };
 	struct frame f = { .type = FRAME_SEND_FILE, .conn = id };
-	int code = codes_of_send(worker_send_any(w, &f, parts, 2));
 
-	if (code)
-		return fail(L, code);
-	lua_pushboolean(L, 1);
-	return 1;
+	return codes_push(L, codes_of_send(worker_send_any(w, &f, parts, 2)));
 }
 
 int session_send_file(struct worker *w, lua_State *L, conn_id id, const char *path, uint64_t offset, uint64_t length)
@@ -590,7 +577,7 @@ int session_send_file(struct worker *w, lua_State *L, conn_id id, const char *pa
 	if (code == 0)
 		code = measure_file(path, offset, &length);
 	if (code)
-		return fail(L, code);
+		return codes_push(L, code);
 	file.length = length;
 	if (!s)
 		return send_file_unknown(w, L, id, &file, path);
