@@ -146,7 +146,7 @@ matrix 'a worker that dies takes nobody with it' => sub ($mode) {
 };
 
 matrix 'a worker that stands still is sent a bounded amount, and gets all of it', base => 'what this is about', sub ($mode) {
-	my $server = start_server(app => <<'LUA', settings => { worker_num => 2, link_backlog_size => '4m', package_max_length => '1m' });
+	my $server = start_server(app => <<'LUA', settings => { worker_num => 2, link_backlog_size => '4m', package_max_length => '1m', socket_buffer_size => '64m' });
 local luaserv = require "luaserv"
 local server = luaserv.server("127.0.0.1", $PORT)
 server:set { protocol = "eof", open_eof_split = true, package_eof = "\n" }
