@@ -111,7 +111,7 @@ static int push_any(struct reader *r)
 		lua_pushboolean(r->L, kind == PACK_TRUE);
 		return 0;
 	case PACK_NULL:
-		lua_pushlightuserdata(r->L, NULL);
+		lua_pushlightuserdata(r->L, NULL); /* lint: what cjson.null is */
 		return 0;
 	case PACK_INT:
 		return push_int(r);
