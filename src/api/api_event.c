@@ -109,7 +109,7 @@ static void call_plain(struct side *side, struct sched *s)
 	side->busy = true;
 	lua_rawgeti(L, LUA_REGISTRYINDEX, side->ref);
 	lua_pushinteger(L, side->owner->fd);
-	sched_call_plain(s, L, 1, "event", 0);
+	sched_call_plain(s, L, 1, 0, "event", 0);
 	side->busy = false;
 }
 

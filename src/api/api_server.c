@@ -3,6 +3,7 @@
 #include "api/api_conn.h"
 #include "api/api_group.h"
 #include "api/api_script.h"
+#include "api/api_task.h"
 #include "lua/app.h"
 #include "lua/bind.h"
 #include "worker/codes.h"
@@ -236,48 +237,63 @@ static const struct bind_row server_methods[] = {
 	{ "on", server_on, "sa", LUA_ROLE_ALL, "on(event, handler) -> server: see the events' reference." },
 	{ "listen", server_listen, "s?i?s?", LUA_ROLE_ALL, "listen(host, port, type) -> port: one more listener." },
 	{ "start", server_start, "", LUA_ROLE_ALL, "start(): ends the script's part; the runtime takes over." },
-	{ "send", api_conn_send, "ia", LUA_ROLE_WORKER,
+	{ "send", api_conn_send, "ia", LUA_ROLE_SERVING,
 	  "send(fd, data) -> true | nil, message, code: waits while the connection's budget is used up. data is a string, or what "
 	  "encode of the port's protocol in Lua takes." },
-	{ "sendto", api_conn_sendto, "siSi?", LUA_ROLE_WORKER,
+	{ "sendto", api_conn_sendto, "siSi?", LUA_ROLE_SERVING,
 	  "sendto(address, port, data, server_socket) -> true | nil, message, code: a datagram to an IP address, or to the path or "
 	  "\"@name\" of a unix socket (port 0); from the first port of that family, or that of client.server_socket." },
-	{ "close", api_conn_close, "ib?", LUA_ROLE_WORKER,
+	{ "close", api_conn_close, "ib?", LUA_ROLE_SERVING,
 	  "close(fd, reset) -> true | nil, message, code: what is queued leaves first, unless reset." },
-	{ "exists", api_conn_exists, "i", LUA_ROLE_WORKER,
+	{ "exists", api_conn_exists, "i", LUA_ROLE_SERVING,
 	  "exists(fd) -> boolean: it is open; of a connection that is not this worker's the reactor is asked." },
-	{ "sendwait", api_conn_sendwait, "ia", LUA_ROLE_WORKER,
+	{ "sendwait", api_conn_sendwait, "ia", LUA_ROLE_SERVING,
 	  "sendwait(fd, data) -> true | nil, message, code: as send, and waits for room also when send_yield is off." },
-	{ "sendfile", api_conn_sendfile, "isi?i?", LUA_ROLE_WORKER,
+	{ "sendfile", api_conn_sendfile, "isi?i?", LUA_ROLE_SERVING,
 	  "sendfile(fd, path, offset = 0, length = 0) -> true | nil, message, code: behind what was sent before; 0: to its end." },
-	{ "pause", api_conn_pause, "i", LUA_ROLE_WORKER,
+	{ "pause", api_conn_pause, "i", LUA_ROLE_SERVING,
 	  "pause(fd) -> true | nil, message, code: the connection is not read, and no message of it handled, until resume(fd)." },
-	{ "resume", api_conn_resume, "i", LUA_ROLE_WORKER, "resume(fd) -> true | nil, message, code" },
-	{ "confirm", api_conn_confirm, "i", LUA_ROLE_WORKER,
+	{ "resume", api_conn_resume, "i", LUA_ROLE_SERVING, "resume(fd) -> true | nil, message, code" },
+	{ "confirm", api_conn_confirm, "i", LUA_ROLE_SERVING,
 	  "confirm(fd) -> true | nil, message, code: a connection of a port with enable_delay_receive is read from now on." },
-	{ "bind", api_conn_bind, "ia", LUA_ROLE_WORKER,
+	{ "bind", api_conn_bind, "ia", LUA_ROLE_SERVING,
 	  "bind(fd, uid) -> true | nil, message, code: names the connection with a number or string; with dispatch_mode uid all "
 	  "connections of one uid are served by one worker." },
-	{ "join", api_group_join, "is", LUA_ROLE_WORKER,
+	{ "join", api_group_join, "is", LUA_ROLE_SERVING,
 	  "join(fd, group) -> true | nil, message, code: what is published to the group is sent to the connection, too." },
-	{ "leave", api_group_leave, "is", LUA_ROLE_WORKER, "leave(fd, group) -> true | nil, message, code" },
-	{ "publish", api_group_publish, "sSa?i?", LUA_ROLE_WORKER,
+	{ "leave", api_group_leave, "is", LUA_ROLE_SERVING, "leave(fd, group) -> true | nil, message, code" },
+	{ "publish", api_group_publish, "sSa?i?", LUA_ROLE_SERVING,
 	  "publish(group, data, opcode, except) -> true | nil, message, code: sends to every connection in the group but "
 	  "the fd `except`; a slow one is passed over or closed (socket_buffer_policy). opcode is for WebSocket." },
-	{ "protect", api_conn_protect, "ib?", LUA_ROLE_WORKER,
+	{ "protect", api_conn_protect, "ib?", LUA_ROLE_SERVING,
 	  "protect(fd, on = true) -> true | nil, message, code: heartbeat_idle_time does not end it." },
-	{ "heartbeat", api_conn_heartbeat, "b?", LUA_ROLE_WORKER,
+	{ "heartbeat", api_conn_heartbeat, "b?", LUA_ROLE_SERVING,
 	  "heartbeat(close = false) -> list | nil, message, code: fds of all workers' connections that were silent for "
 	  "heartbeat_idle_time; closes them if asked." },
-	{ "get_client_info", api_conn_info, "i", LUA_ROLE_WORKER,
+	{ "get_client_info", api_conn_info, "i", LUA_ROLE_SERVING,
 	  "get_client_info(fd) -> table | nil, message, code: who it is, and what is queued." },
-	{ "get_client_list", api_conn_list, "i?i?", LUA_ROLE_WORKER,
+	{ "get_client_list", api_conn_list, "i?i?", LUA_ROLE_SERVING,
 	  "get_client_list(after = 0, count = 10) -> list | nil, message, code: fds of all workers' connections behind `after`, "
 	  "in order; empty at the end." },
-	{ "connections", api_conn_iterate, "", LUA_ROLE_WORKER,
+	{ "connections", api_conn_iterate, "", LUA_ROLE_SERVING,
 	  "connections() -> iterator: for fd in server:connections() do; all workers' connections, page by page." },
-	{ "reload", server_reload, "", LUA_ROLE_WORKER, "reload() -> true | nil, message, code: as `luaserv reload`." },
-	{ "shutdown", server_shutdown, "", LUA_ROLE_WORKER,
+	{ "task", api_task_give, "ai?f?", LUA_ROLE_WORKER | LUA_ROLE_PROCESS,
+	  "task(data, dst = -1, callback) -> task_id | nil, message, code: for task worker `dst`, counted from 0, or any. Each result is "
+	  "told to callback(server, task_id, data, failure), or to the finish event." },
+	{ "task_wait", api_task_wait, "an?i?", LUA_ROLE_WORKER | LUA_ROLE_PROCESS | BIND_WAITS,
+	  "task_wait(data, timeout = 0.5, dst = -1) -> value | nil, message, code: the task's first result." },
+	{ "task_wait_multi", api_task_wait_multi, "tn?", LUA_ROLE_WORKER | LUA_ROLE_PROCESS | BIND_WAITS,
+	  "task_wait_multi(list, timeout = 0.5) -> results, failures: by their places in the list; a task that failed has no result, but a "
+	  "message in failures." },
+	{ "task_co", api_task_co, "tn?", LUA_ROLE_WORKER | LUA_ROLE_PROCESS | BIND_WAITS,
+	  "task_co(list, timeout = 0.5) -> results: by their places in the list; false for a task that failed." },
+	{ "finish", api_task_finish, "a", LUA_ROLE_TASK,
+	  "finish(data) -> true | nil, message, code: a result of the task that runs; what its handler returns is one more." },
+	{ "send_message", api_message_send, "ai", LUA_ROLE_SERVING | BIND_WAITS,
+	  "send_message(data, worker_id) -> true | nil, message, code: the pipe_message event of that process gets it; waits while it is too "
+	  "far behind (message_queue_size)." },
+	{ "reload", server_reload, "", LUA_ROLE_SERVING, "reload() -> true | nil, message, code: as `luaserv reload`." },
+	{ "shutdown", server_shutdown, "", LUA_ROLE_SERVING,
 	  "shutdown() -> true | nil, message, code: as `luaserv stop`." },
 	{ NULL, NULL, NULL, 0, NULL },
 };
@@ -321,6 +337,7 @@ int api_server_open(lua_State *L)
 {
 	bind_register(L, &server_kind);
 	bind_register(L, &port_kind);
+	api_task_open(L);
 	bind_functions(L, "luaserv", functions);
 	return 1;
 }

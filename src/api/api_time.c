@@ -126,7 +126,7 @@ static void fire(struct timer *timer)
 		task->event = "timer";
 		sched_start(task, nargs);
 	} else {
-		sched_call_plain(s, L, nargs, "timer", 0);
+		sched_call_plain(s, L, nargs, 0, "timer", 0);
 	}
 }
 

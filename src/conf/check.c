@@ -40,6 +40,19 @@ static int check_base_workers(const struct settings *s, struct err *err)
 	               s->worker_num, SETTINGS_BASE_WORKERS_MAX);
 }
 
+static int check_task_workers(const struct settings *s, struct err *err)
+{
+	if (s->task_worker_num > 0 && s->mode == MODE_SINGLE)
+		return err_set(err, -EINVAL,
+		               "task_worker_num is %" PRIu64 ", but mode single is one process; say task_worker_num=0 with it",
+		               s->task_worker_num);
+	if (s->task_worker_num == 0 || s->events & 1ULL << EVENT_task)
+		return 0;
+	return err_set(err, -EINVAL,
+	               "task_worker_num is %" PRIu64 ", but the script has no task handler; say server:on(\"task\", …)",
+	               s->task_worker_num);
+}
+
 static bool same_address(const struct port *a, const struct port *b)
 {
 	struct sock_addr x, y;
@@ -329,6 +342,7 @@ static int (*const server_rules[])(const struct settings *s, struct err *err) = 
 	check_has_port,
 	check_ring_size,
 	check_base_workers,
+	check_task_workers,
 	check_distinct_ports,
 };
 

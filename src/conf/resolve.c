@@ -1,6 +1,7 @@
 /* What settings that were left open stand for on this machine: "auto", Swoole's open_* names, relative paths. */
 #include "base/bits.h"
 #include "base/mem.h"
+#include "conf/crew.h"
 #include "conf/settings.h"
 #include "sys/fd.h"
 #include "sys/proc.h"
@@ -19,7 +20,7 @@ enum {
 static uint64_t auto_connections(const struct settings *s)
 {
 	uint64_t fds = fd_raise_limit();
-	uint64_t reserved = FDS_RESERVED + FDS_PER_WORKER * s->worker_num;
+	uint64_t reserved = FDS_RESERVED + FDS_PER_WORKER * crew_count(s);
 	uint64_t left = fds > 2 * reserved ? fds - reserved : fds / 2;
 
 	return LS_MIN(LS_MAX(left, 1), (uint64_t)AUTO_CONNECTIONS_MAX);
@@ -35,6 +36,8 @@ static void resolve_counts(struct settings *s)
 		s->worker_num = LS_MIN(cpus, most_workers);
 	if (s->mode == MODE_SINGLE)
 		s->worker_num = 1; /* so that -o mode=single debugs an app as it is */
+	if (s->task_max_request_grace == VALUE_AUTO)
+		s->task_max_request_grace = s->task_max_request / 2;
 	if (s->reactor_num == VALUE_AUTO)
 		s->reactor_num = LS_MIN(cpus, (uint64_t)AUTO_REACTORS_MAX);
 	s->reactor_num = LS_MIN(s->reactor_num, s->worker_num);

@@ -12,7 +12,10 @@
 
 typedef _Atomic uint64_t board_word;
 
-enum { BOARD_PORTS = 64 }; /* SETTINGS_PORTS_MAX, which this floor does not know */
+enum {
+	BOARD_PORTS = 64,     /* SETTINGS_PORTS_MAX, which this floor does not know */
+	BOARD_SENDERS = 1024, /* processes whose progress a process notes at a time */
+};
 
 struct board_reactor {
 	alignas(64) _Atomic uint32_t asleep; /* workers ring its bell only if set */
@@ -33,6 +36,15 @@ struct board_reactor {
 	board_word connections[BOARD_PORTS]; /* open now, by port index */
 };
 
+/* What a process gets from another one in numbered order. */
+enum board_stream { BOARD_TASKS, BOARD_MESSAGES, BOARD_STREAMS };
+
+/* How far a process has come with what another one sent it: everything up to that number has been begun. */
+struct board_taken {
+	board_word generation; /* of the sender; 0: free */
+	board_word upto[BOARD_STREAMS];
+};
+
 enum board_state { BOARD_STARTING, BOARD_READY, BOARD_DRAINING, BOARD_STOPPED };
 
 struct board_worker {
@@ -40,13 +52,16 @@ struct board_worker {
 	alignas(64) board_word tick_ms;      /* monotonic time of the last loop turn */
 	board_word busy_since_ms;            /* Lua runs without a break since then; 0: it does not run */
 	board_word state;                    /* enum board_state */
+	board_word pid;
 	board_word requests;                 /* requests and messages begun */
 	board_word in_flight;
 	board_word sessions; /* raw connections known */
 	board_word coroutines;
 	board_word lua_bytes;
 	board_word errors;            /* handlers that raised */
+	board_word queued;            /* tasks that wait here to be begun */
 	struct board_reactor reactor; /* base mode: the embedded reactor's */
+	struct board_taken taken[BOARD_SENDERS];
 };
 
 static inline void board_set(board_word *w, uint64_t v)
@@ -58,6 +73,18 @@ static inline void board_set(board_word *w, uint64_t v)
 static inline void board_add(board_word *w, uint64_t n)
 {
 	atomic_store_explicit(w, atomic_load_explicit(w, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+/* Sets a word that tells readers that others, set before, are valid. */
+static inline void board_publish(board_word *w, uint64_t v)
+{
+	atomic_store_explicit(w, v, memory_order_release);
+}
+
+/* Reads such a word: the others are read after it. */
+static inline uint64_t board_observe(const board_word *w)
+{
+	return atomic_load_explicit((board_word *)w, memory_order_acquire);
 }
 
 static inline uint64_t board_get(const board_word *w)

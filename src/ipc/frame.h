@@ -30,7 +30,8 @@ enum frame_flags {
 	FRAME_REST = 32,   /* not the first piece of its frame */
 };
 
-enum frame_dir { FRAME_DOWN = 1, FRAME_UP = 2 }; /* reactor -> worker, worker -> reactor */
+/* reactor -> worker, worker -> reactor, between processes that run the app */
+enum frame_dir { FRAME_DOWN = 1, FRAME_UP = 2, FRAME_SIDE = 3 };
 
 enum frame_type {
 #define FRAME(dir, name, min, max, doc) FRAME_##name,

@@ -308,11 +308,11 @@ int sched_call(struct sched *s, lua_State *L, int nargs, int nresults, struct er
 	return r;
 }
 
-int sched_call_plain(struct sched *s, lua_State *L, int nargs, const char *event, uint64_t fd)
+int sched_call_plain(struct sched *s, lua_State *L, int nargs, int nresults, const char *event, uint64_t fd)
 {
 	struct task shown = { .L = L, .sched = s, .event = event, .fd = fd };
 	struct err err;
-	int r = sched_call(s, L, nargs, 0, &err);
+	int r = sched_call(s, L, nargs, nresults, &err);
 
 	if (r < 0 && s->opts.on_error)
 		s->opts.on_error(s->opts.ctx, &shown, err.text);

@@ -103,4 +103,4 @@ void sched_cancel_all(struct sched *s);
  * traceback.  Function and arguments on L's stack. */
 int sched_call(struct sched *s, lua_State *L, int nargs, int nresults, struct err *err);
 /* enable_coroutine = false: calls the function on L directly, errors to on_error. Function and args on L's stack. */
-int sched_call_plain(struct sched *s, lua_State *L, int nargs, const char *event, uint64_t fd);
+int sched_call_plain(struct sched *s, lua_State *L, int nargs, int nresults, const char *event, uint64_t fd);

@@ -26,7 +26,8 @@ enum lua_role {
 	LUA_ROLE_TASK = 8,
 	LUA_ROLE_PROCESS = 16
 };
-enum { LUA_ROLE_ALL = 31 };
+/* Roles with connections, tasks and timers; all roles. */
+enum { LUA_ROLE_SERVING = LUA_ROLE_WORKER | LUA_ROLE_TASK | LUA_ROLE_PROCESS, LUA_ROLE_ALL = 31 };
 
 /* Pointers kept beside the state, one per owner: found without the Lua stack, in about 2 ns. */
 enum state_slot { STATE_SCHED, STATE_APP, STATE_KINDS, STATE_TIMERS, STATE_HOST, STATE_EVENTS, STATE_SLOTS };

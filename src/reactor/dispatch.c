@@ -17,7 +17,7 @@ static bool has_room(const struct uplink *u)
 static enum dispatch_answer nobody(struct reactor *r, int *slot)
 {
 	*slot = -1;
-	for (unsigned i = 0; i < r->o.slots; i++)
+	for (unsigned i = 0; i < r->o.workers; i++)
 		if (!r->uplinks[i].failed)
 			return DISPATCH_WAIT;
 	return DISPATCH_FAILED;
@@ -45,7 +45,7 @@ static uint64_t load_of(const struct reactor *r, const struct uplink_gen *gen)
 
 static unsigned home_by_id(struct reactor *r, const struct conn *c)
 {
-	return conn_id_slot(c->pc.id) % r->o.slots;
+	return conn_id_slot(c->pc.id) % r->o.workers;
 }
 
 /* Clients of unix sockets have no address to go by. */
@@ -55,7 +55,7 @@ static unsigned home_by_ip(struct reactor *r, const struct conn *c)
 
 	if (peer->family != AF_INET && peer->family != AF_INET6)
 		return home_by_id(r, c);
-	return (unsigned)(codec_hash(str_make(peer->ip, sizeof peer->ip)) % r->o.slots);
+	return (unsigned)(codec_hash(str_make(peer->ip, sizeof peer->ip)) % r->o.workers);
 }
 
 /* The least to do; among equals the fewest connections, so that idle ones spread too. */
@@ -64,8 +64,8 @@ static unsigned home_by_load(struct reactor *r, const struct conn *c)
 	unsigned best = home_by_id(r, c);
 	uint64_t least = UINT64_MAX;
 
-	for (unsigned i = 0; i < r->o.slots; i++) {
-		unsigned at = (r->turn + i) % r->o.slots;
+	for (unsigned i = 0; i < r->o.workers; i++) {
+		unsigned at = (r->turn + i) % r->o.workers;
 		const struct uplink *u = &r->uplinks[at];
 		uint64_t load = u->current ? load_of(r, u->current) : UINT32_MAX;
 
@@ -82,8 +82,8 @@ static unsigned home_by_load(struct reactor *r, const struct conn *c)
 
 static enum dispatch_answer choose_round(struct reactor *r, const struct conn *c LS_UNUSED, int *slot)
 {
-	for (unsigned i = 0; i < r->o.slots; i++) {
-		unsigned at = r->turn++ % r->o.slots;
+	for (unsigned i = 0; i < r->o.workers; i++) {
+		unsigned at = r->turn++ % r->o.workers;
 
 		if (has_room(&r->uplinks[at])) {
 			*slot = (int)at;
@@ -116,8 +116,8 @@ static enum dispatch_answer choose_idle(struct reactor *r, const struct conn *c 
 	uint64_t least = UINT64_MAX;
 	unsigned start = r->turn++;
 
-	for (unsigned i = 0; i < r->o.slots; i++) {
-		unsigned at = (start + i) % r->o.slots;
+	for (unsigned i = 0; i < r->o.workers; i++) {
+		unsigned at = (start + i) % r->o.workers;
 
 		if (!has_room(&r->uplinks[at]))
 			continue;
@@ -165,7 +165,7 @@ static const struct policy *policy_of(const struct reactor *r)
 
 bool dispatch_keeps(const struct reactor *r)
 {
-	return r->o.slots == 1 || settings_keeps_connections(r->settings);
+	return r->o.workers == 1 || settings_keeps_connections(r->settings);
 }
 
 void dispatch_settle(struct reactor *r, struct conn *c)
@@ -181,7 +181,7 @@ void dispatch_leave(struct reactor *r, struct conn *c)
 
 bool dispatch_bind(struct reactor *r, struct conn *c, uint64_t hash)
 {
-	unsigned slot = (unsigned)(hash % r->o.slots);
+	unsigned slot = (unsigned)(hash % r->o.workers);
 
 	if (r->settings->dispatch_mode != DISPATCH_UID || slot == c->home)
 		return false;
@@ -205,7 +205,7 @@ enum dispatch_answer dispatch_choose(struct reactor *r, const struct conn *c, co
 	if (c->opened || (c->pc.proto->stateful && settings_keeps_connections(r->settings)))
 		return choose_home(r, c, slot);
 	if (p->mode == DISPATCH_KEY && keyed_hash(c->pc.port, parts, n, &hash))
-		return choose_slot(r, c, (unsigned)(hash % r->o.slots), slot);
+		return choose_slot(r, c, (unsigned)(hash % r->o.workers), slot);
 	if (p->mode == DISPATCH_KEY && n == 0)
 		return DISPATCH_HERE; /* only asked: the message itself will tell */
 	return p->choose(r, c, slot);
@@ -221,6 +221,6 @@ int dispatch_packet(struct reactor *r, const struct port *port, const struct soc
 	uint64_t hash;
 
 	if (mode == DISPATCH_KEY && keyed_hash(port, &bytes, 1, &hash))
-		return (int)(hash % r->o.slots);
-	return turns ? -1 : (int)(codec_hash(str_make(from, counts)) % r->o.slots);
+		return (int)(hash % r->o.workers);
+	return turns ? -1 : (int)(codec_hash(str_make(from, counts)) % r->o.workers);
 }

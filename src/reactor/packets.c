@@ -7,10 +7,10 @@ static struct uplink_gen *choose(struct reactor *r, const struct port *port, con
                                  struct str bytes)
 {
 	int slot = dispatch_packet(r, port, from, bytes);
-	unsigned first = slot >= 0 ? (unsigned)slot : r->turn++ % r->o.slots;
+	unsigned first = slot >= 0 ? (unsigned)slot : r->turn++ % r->o.workers;
 
-	for (unsigned i = 0; i < (slot >= 0 ? 1 : r->o.slots); i++) {
-		struct uplink_gen *gen = r->uplinks[(first + i) % r->o.slots].current;
+	for (unsigned i = 0; i < (slot >= 0 ? 1 : r->o.workers); i++) {
+		struct uplink_gen *gen = r->uplinks[(first + i) % r->o.workers].current;
 
 		if (gen && !gen->line->full)
 			return gen;

@@ -3,6 +3,7 @@
 #include "api/modules.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "conf/crew.h"
 #include "ipc/link_local.h"
 #include "ipc/link_ring.h"
 #include "lua/image.h"
@@ -48,11 +49,17 @@ static const struct settings *settings_of(const struct engine *e)
 	return &e->o.release->settings;
 }
 
+/* Base mode: whether it has a reactor of its own. */
+static bool accepts(const struct engine *e)
+{
+	return crew_kind(settings_of(e), e->o.slot) == CREW_WORKER;
+}
+
 /* ---- loading --------------------------------------------------------------------------------- */
 
 static uint64_t longest_message(const struct settings *s)
 {
-	uint64_t longest = WHOLE_EXTRA;
+	uint64_t longest = LS_MAX(s->message_max_size, (uint64_t)WHOLE_EXTRA);
 
 	for (unsigned i = 0; i < s->n_ports; i++) {
 		longest = LS_MAX(longest, s->ports[i].package_max_length);
@@ -92,6 +99,7 @@ static int link_local(struct engine *e, struct err *err)
 		.board = &e->board->reactor,
 		.bell = -1,
 		.access_log = e->access_log,
+		.workers = 1,
 		.slots = 1,
 		/* None of the workers sees the others' connections. */
 		.share = (unsigned)settings_of(e)->worker_num,
@@ -114,7 +122,7 @@ static void on_loaded(void *ctx, const struct err *err)
 
 	if (why.code == 0 && e->o.reactors)
 		link_rings(e, &why);
-	else if (why.code == 0)
+	else if (why.code == 0 && accepts(e))
 		link_local(e, &why);
 	e->o.on_loaded(e->o.ctx, &why);
 }
@@ -352,4 +360,19 @@ uint64_t engine_connections(const struct engine *e)
 const struct board_worker *engine_board(const struct engine *e)
 {
 	return e->board;
+}
+
+void engine_meet(struct engine *e, unsigned slot, uint64_t generation, struct link *line, int board_fd)
+{
+	worker_meet(e->worker, slot, generation, line, board_fd);
+}
+
+void engine_part(struct engine *e, unsigned slot, uint64_t generation, pid_t pid, int status)
+{
+	worker_part(e->worker, slot, generation, pid, status);
+}
+
+int engine_on_side(struct engine *e, unsigned slot, uint64_t generation, const struct frame *f, struct str payload)
+{
+	return worker_on_side(e->worker, slot, generation, f, payload);
 }

@@ -50,6 +50,12 @@ void engine_attach_peer(struct engine *e, unsigned slot, struct link *lane);
 /* A frame of another process for the reactor, or for the worker here.  Negative: it broke the rules. */
 int engine_on_up(struct engine *e, struct link *back, const struct frame *f, struct str payload);
 int engine_on_down(struct engine *e, const struct frame *f, struct str payload);
+/* Another process that runs the app: the way to it, lent until engine_part() or engine_free(), and its board, taken. */
+void engine_meet(struct engine *e, unsigned slot, uint64_t generation, struct link *line, int board_fd);
+/* It has ended, with that status of waitpid. */
+void engine_part(struct engine *e, unsigned slot, uint64_t generation, pid_t pid, int status);
+/* A frame from it.  Negative: it broke the rules. */
+int engine_on_side(struct engine *e, unsigned slot, uint64_t generation, const struct frame *f, struct str payload);
 /* A new access log, taken. */
 void engine_access_log(struct engine *e, int fd);
 void engine_free(struct engine *e);

@@ -150,11 +150,11 @@ static void attach(void *ctx, unsigned slot, uint64_t generation)
 	keeper_attach(f->base.keeper, slot, generation);
 }
 
-static void gone(void *ctx, unsigned slot, uint64_t generation, int status LS_UNUSED, bool unexpected)
+static void gone(void *ctx, unsigned slot, uint64_t generation, int status, bool unexpected)
 {
 	struct base_fleet *f = ctx;
 
-	keeper_gone(f->base.keeper, slot, generation, unexpected);
+	keeper_gone(f->base.keeper, slot, generation, status, unexpected);
 }
 
 static void slot_failed(void *ctx, unsigned slot, bool failed)

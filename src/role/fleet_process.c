@@ -150,7 +150,7 @@ static void on_msg(struct foreman *m, struct ctl_msg *msg)
 		keeper_attach(k, msg->slot, msg->generation);
 		break;
 	case CTL_GONE:
-		keeper_gone(k, msg->slot, msg->generation, msg->extra == 1);
+		keeper_gone(k, msg->slot, msg->generation, (int)msg->value, msg->extra == 1);
 		break;
 	case CTL_SLOT_STATE:
 		keeper_slot_failed(k, msg->slot, msg->value == 1);

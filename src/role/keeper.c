@@ -3,6 +3,7 @@
 #include "base/codec.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "conf/crew.h"
 #include "role/fanout.h"
 #include "role/peers.h"
 #include "role/setup.h"
@@ -118,7 +119,7 @@ static int fill_gen(struct keeper *k, struct keeper_gen *g, bool canary, pid_t m
 		if (g->control < 0)
 			r = -errno;
 	}
-	if (r == 0 && k->o.reactors == 0)
+	if (r == 0)
 		r = peers_introduce(k, g, pair[0]);
 	return r < 0 ? err_set(err, r, "a worker's control socket cannot be filled: %s", strerror(-r)) : 0;
 }
@@ -187,7 +188,8 @@ void keeper_attach(struct keeper *k, unsigned slot, uint64_t generation)
 	if (!g || g->attached)
 		return;
 	if (k->o.reactors && chan_map_up(&g->chan, &g->fds, &err) < 0) {
-		log_error("worker %u (pid %d) is killed: %s", slot, g->child.pid, err.text);
+		log_error("%s %u (pid %d) is killed: %s", crew_title(&k->accepted->settings, slot), slot, g->child.pid,
+		          err.text);
 		spawn_signal(&g->child, SIGKILL);
 		return;
 	}
@@ -220,7 +222,7 @@ static void add_totals(struct keeper *k, const struct keeper_gen *g)
 	k->gone.packets_dropped += board_get(&b->packets_dropped);
 }
 
-void keeper_gone(struct keeper *k, unsigned slot, uint64_t generation, bool unexpected)
+void keeper_gone(struct keeper *k, unsigned slot, uint64_t generation, int status, bool unexpected)
 {
 	struct keeper_gen *g = find(k, slot, generation);
 
@@ -229,10 +231,9 @@ void keeper_gone(struct keeper *k, unsigned slot, uint64_t generation, bool unex
 	if (!g)
 		return;
 	list_del(&g->link);
-	if (k->o.reactors == 0) {
+	peers_forget(k, g, status);
+	if (k->o.reactors == 0)
 		add_totals(k, g);
-		peers_forget(k, g);
-	}
 	if (k->o.reactors == 0 || !g->attached) {
 		free_gen(g);
 		return;
@@ -255,6 +256,8 @@ void keeper_slot_failed(struct keeper *k, unsigned slot, bool failed)
 		reactor_slot_failed(k->reactors[i], slot, failed);
 	if (k->o.reactors)
 		return;
+	if (crew_kind(&k->accepted->settings, slot) != CREW_WORKER)
+		return;
 	if (failed)
 		ports_close_set(k->o.ports, slot);
 	else if (ports_reopen_set(k->o.ports, slot, &err) < 0)
@@ -270,7 +273,7 @@ void keeper_forget_unfinished(struct keeper *k)
 			continue;
 		/* One that was spawned but never announced sees the end of its control socket. */
 		spawn_signal(&g->child, SIGKILL);
-		keeper_gone(k, g->slot, g->generation, false);
+		keeper_gone(k, g->slot, g->generation, SIGKILL, false);
 	}
 	keeper_abandon(k);
 }
@@ -373,7 +376,8 @@ static void on_bad_worker_here(struct post *p)
 	struct keeper_gen *g = find(bad->keeper, bad->slot, bad->generation);
 
 	if (g) {
-		log_error("worker %u (pid %d) is killed: %s", g->slot, g->child.pid, bad->why);
+		log_error("%s %u (pid %d) is killed: %s", crew_title(&bad->keeper->accepted->settings, g->slot), g->slot,
+		          g->child.pid, bad->why);
 		spawn_signal(&g->child, SIGKILL);
 	}
 	free(bad);
@@ -407,7 +411,7 @@ int keeper_init(struct keeper *k, const struct keeper_opts *o, struct err *err)
 {
 	*k = (struct keeper){ .o = *o, .accepted = release_ref(o->release), .next_generation = 1, .shared_fd = -1 };
 	list_init(&k->gens);
-	k->n_slots = (unsigned)o->release->settings.worker_num;
+	k->n_slots = crew_count(&o->release->settings);
 	k->slots = xzalloc(k->n_slots * sizeof *k->slots);
 	k->reactors = xzalloc((o->reactors + 1) * sizeof(struct reactor *));
 	k->given = xzalloc((o->reactors + 1) * sizeof *k->given);
@@ -426,6 +430,7 @@ int keeper_start_reactors(struct keeper *k, struct err *err)
 			.board = chan_shared_board(&k->shared, i),
 			.bell = k->bells[i],
 			.access_log = k->o.access_log,
+			.workers = (unsigned)k->accepted->settings.worker_num,
 			.slots = k->n_slots,
 			.share = k->o.reactors, /* the keeper shares connections out evenly */
 			.on_bad_worker = on_bad_worker,

@@ -25,7 +25,7 @@ struct keeper_gen {
 	struct chan chan;   /* process mode: the rings, used by the reactors */
 	struct chan board;  /* its counters, read-only */
 	int control;        /* our copy of the supervisor's end */
-	int inbox;          /* base mode: to write to, for its peers; -1: none */
+	int inbox;          /* to write to, for its peers; -1: none */
 	struct child child; /* pid 0: not spawned yet */
 	bool attached;      /* the reactors were told of it */
 	bool ended;         /* reaped by us; `status` holds how */
@@ -72,7 +72,7 @@ struct keeper {
 	struct release *candidate; /* NULL: none */
 	struct release *replaced;  /* while the reactors change over */
 	struct list gens;
-	struct keeper_slot *slots; /* [worker_num] */
+	struct keeper_slot *slots; /* [n_slots] */
 	unsigned n_slots;
 	uint64_t next_generation;
 	struct reactor **reactors; /* [o.reactors] */
@@ -103,7 +103,7 @@ int keeper_open(struct keeper *k, unsigned slot, uint64_t generation, uint64_t e
 void keeper_spawned(struct keeper *k, unsigned slot, uint64_t generation, pid_t pid, int pidfd);
 /* on_attached follows, unless the process broke the rules: then it is killed. */
 void keeper_attach(struct keeper *k, unsigned slot, uint64_t generation);
-void keeper_gone(struct keeper *k, unsigned slot, uint64_t generation, bool unexpected);
+void keeper_gone(struct keeper *k, unsigned slot, uint64_t generation, int status, bool unexpected);
 void keeper_slot_failed(struct keeper *k, unsigned slot, bool failed);
 
 /* The candidate is taken. */

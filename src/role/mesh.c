@@ -10,7 +10,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { READS_MAX = 32 };
+enum {
+	READS_MAX = 32,
+	REST_MAX = 4096, /* datagrams that a socket may hold of a process that has ended; more than any does */
+};
 
 /* A datagram that the peer's socket had no room for. */
 struct waiting {
@@ -48,6 +51,7 @@ struct mesh {
 	bool listens;
 	struct list peers;
 	struct lane *lanes[SLOTS_OWNERS];
+	struct peer *last; /* who sent; NULL: not known */
 	struct log_every complaints;
 	char data[PARCEL_MAX] __attribute__((aligned(8)));
 };
@@ -91,6 +95,12 @@ static void wait_for_room(struct peer *p, struct parcel *parcel)
 	watch_set(&p->watch, WATCH_WRITE);
 }
 
+/* NULL: its slot has no reactor. */
+static struct lane *lane_of(const struct peer *p)
+{
+	return p->slot < p->mesh->o.lanes ? p->mesh->lanes[p->slot] : NULL;
+}
+
 static bool lane_is_full(const struct lane *lane)
 {
 	LS_LIST_EACH (it, &lane->mesh->peers) {
@@ -104,10 +114,14 @@ static bool lane_is_full(const struct lane *lane)
 
 static void set_full(struct peer *p, bool full)
 {
-	struct lane *lane = p->mesh->lanes[p->slot];
-	bool was = lane->line.full;
+	struct lane *lane = lane_of(p);
+	bool was = lane && lane->line.full, peer_was = p->line.full;
 
 	p->line.full = full;
+	if (peer_was && !full && p->line.on_room)
+		p->line.on_room(p->line.ctx);
+	if (!lane)
+		return;
 	lane->line.full = lane_is_full(lane);
 	if (was && !lane->line.full && lane->line.on_room)
 		lane->line.on_room(lane->line.ctx);
@@ -152,9 +166,10 @@ static void begin_parcel(struct peer *p)
 static int send_to_peer(struct link *l, const struct frame *f, const struct str *parts, int n)
 {
 	struct peer *p = LS_CONTAINER_OF(l, struct peer, line);
+	uint64_t limit = p->mesh->o.backlog_max;
 	int r;
 
-	if (p->backlog_bytes >= p->mesh->o.backlog_max)
+	if (p->backlog_bytes >= (frame_is_notice(f->type) ? 2 * limit : limit))
 		return -ENOBUFS;
 	begin_parcel(p);
 	r = parcel_add(p->parcel, f, parts, n);
@@ -237,7 +252,7 @@ static void need_lane(struct mesh *m, unsigned slot)
 {
 	struct lane *lane = m->lanes[slot];
 
-	if (lane)
+	if (lane || slot >= m->o.lanes)
 		return;
 	lane = m->lanes[slot] = xzalloc(sizeof *lane);
 	lane->mesh = m;
@@ -267,12 +282,13 @@ static struct peer *find(struct mesh *m, unsigned slot, uint64_t generation)
 	return NULL;
 }
 
-void mesh_add(struct mesh *m, unsigned slot, uint64_t generation, int fd)
+void mesh_add(struct mesh *m, unsigned slot, uint64_t generation, int fd, int board_fd)
 {
 	struct peer *p;
 
-	if (slot >= SLOTS_OWNERS || find(m, slot, generation)) {
+	if (find(m, slot, generation)) {
 		fd_close(&fd);
+		fd_close(&board_fd);
 		return;
 	}
 	p = xzalloc(sizeof *p);
@@ -283,15 +299,18 @@ void mesh_add(struct mesh *m, unsigned slot, uint64_t generation, int fd)
 	p->line.piece_max = PARCEL_PAYLOAD_MAX;
 	list_init(&p->backlog);
 	if (watch_open(&p->watch, m->o.loop, fd, on_writable) < 0) {
-		log_error("worker %u cannot be reached from this one: its inbox cannot be watched", slot);
+		log_error("process %u cannot be reached from this one: its inbox cannot be watched", slot);
 		fd_close(&fd);
+		fd_close(&board_fd);
 		free(p);
 		return;
 	}
 	watch_set(&p->watch, 0);
 	need_lane(m, slot);
 	list_append(&m->peers, &p->link);
-	m->lanes[slot]->line.ends++;
+	if (lane_of(p))
+		lane_of(p)->line.ends++;
+	m->o.on_peer(m->o.ctx, slot, generation, &p->line, board_fd);
 }
 
 static void free_peer(struct watch *w)
@@ -301,9 +320,13 @@ static void free_peer(struct watch *w)
 
 static void remove_peer(struct peer *p)
 {
-	p->mesh->lanes[p->slot]->line.ends--;
+	if (lane_of(p))
+		lane_of(p)->line.ends--;
+	if (p->mesh->last == p)
+		p->mesh->last = NULL;
 	list_del(&p->link);
 	drop_backlog(p);
+	p->line.on_room = NULL;
 	set_full(p, false);
 	if (p->parcel)
 		fd_close(&p->parcel->fd);
@@ -311,13 +334,6 @@ static void remove_peer(struct peer *p)
 	watch_close(&p->watch, free_peer);
 }
 
-void mesh_remove(struct mesh *m, unsigned slot, uint64_t generation)
-{
-	struct peer *p = find(m, slot, generation);
-
-	if (p)
-		remove_peer(p);
-}
 
 /* ---- what comes -------------------------------------------------------------------------------- */
 
@@ -326,8 +342,16 @@ static void complain(struct mesh *m, const struct parcel_head *from)
 	uint64_t swallowed;
 
 	if (log_every_due(&m->complaints, 10000, &swallowed))
-		log_warn("what worker %u sent here makes no sense and is dropped (%llu more)", from->slot,
+		log_warn("what process %u sent here makes no sense and is dropped (%llu more)", from->slot,
 		         (unsigned long long)swallowed);
+}
+
+/* Frames of one process come in rows. */
+static struct peer *sender(struct mesh *m, const struct parcel_head *from)
+{
+	if (!m->last || m->last->generation != from->generation)
+		m->last = find(m, from->slot, from->generation);
+	return m->last;
 }
 
 static void on_frame(void *ctx, const struct parcel_head *from, const struct frame *f, struct str payload)
@@ -336,24 +360,24 @@ static void on_frame(void *ctx, const struct parcel_head *from, const struct fra
 	struct peer *p;
 	int r = -EBADMSG;
 
-	if (frame_check(f, FRAME_DOWN) == 0) {
+	if (frame_check(f, FRAME_SIDE) == 0)
+		r = m->o.on_side(m->o.ctx, from->slot, from->generation, f, payload);
+	else if (frame_check(f, FRAME_DOWN) == 0) {
 		r = m->o.on_down(m->o.ctx, f, payload);
 	} else if (frame_check(f, FRAME_UP) == 0) {
-		p = find(m, from->slot, from->generation);
+		p = sender(m, from);
 		r = m->o.on_up(m->o.ctx, p ? &p->line : NULL, f, payload);
 	}
 	if (r < 0)
 		complain(m, from);
 }
 
-static void on_readable(struct watch *w, int events LS_UNUSED)
+static void read_inbox(struct mesh *m, unsigned most)
 {
-	struct mesh *m = LS_CONTAINER_OF(w, struct mesh, inbox);
-
-	for (unsigned i = 0; i < READS_MAX; i++) {
+	for (unsigned i = 0; i < most; i++) {
 		struct parcel_head from = { 0 };
 		int fd = -1, n_fds = 1;
-		ssize_t n = unixmsg_recv(w->fd, m->data, sizeof m->data, &fd, &n_fds);
+		ssize_t n = unixmsg_recv(m->inbox.fd, m->data, sizeof m->data, &fd, &n_fds);
 
 		if (n < 0 && n != -EMSGSIZE)
 			return;
@@ -363,6 +387,24 @@ static void on_readable(struct watch *w, int events LS_UNUSED)
 		if (n > 0 && n_fds)
 			fd_close(&fd);
 	}
+}
+
+static void on_readable(struct watch *w, int events LS_UNUSED)
+{
+	read_inbox(LS_CONTAINER_OF(w, struct mesh, inbox), READS_MAX);
+}
+
+void mesh_remove(struct mesh *m, unsigned slot, uint64_t generation, pid_t pid, int status)
+{
+	struct peer *p = find(m, slot, generation);
+
+	if (!p)
+		return;
+	/* The last it sent may stand in the inbox. */
+	if (m->listens)
+		read_inbox(m, REST_MAX);
+	remove_peer(p);
+	m->o.on_gone(m->o.ctx, slot, generation, pid, status);
 }
 
 /* ---- life ---------------------------------------------------------------------------------------- */

@@ -15,55 +15,66 @@ static int send_inbox(int control, int inbox)
 	return ctl_send(control, &m);
 }
 
-static struct peers_entry entry_of(const struct keeper_gen *g)
+enum { FDS_EACH = 2, ENTRIES_MAX = CTL_FDS_MAX / FDS_EACH };
+
+/* Some processes, to be told of in one message. */
+struct crowd {
+	struct peers_entry entries[ENTRIES_MAX];
+	int fds[CTL_FDS_MAX];
+	int n;
+};
+
+static void add(struct crowd *c, const struct keeper_gen *g)
 {
-	return (struct peers_entry){ .slot = g->slot, .generation = g->generation };
+	c->entries[c->n] = (struct peers_entry){ .slot = g->slot, .generation = g->generation };
+	c->fds[FDS_EACH * c->n] = g->inbox;
+	c->fds[FDS_EACH * c->n + 1] = g->fds.up;
+	c->n++;
 }
 
-static int send_entries(int control, const struct peers_entry *entries, const int *fds, int n)
+static int send_crowd(int control, const struct crowd *c)
 {
 	struct ctl_msg m = {
 		.type = CTL_PEERS,
-		.n_fds = n,
-		.text = str_make(entries, (size_t)n * sizeof *entries),
+		.n_fds = FDS_EACH * c->n,
+		.text = str_make(c->entries, (size_t)c->n * sizeof *c->entries),
 	};
 
-	memcpy(m.fds, fds, (size_t)n * sizeof *fds);
-	return n ? ctl_send(control, &m) : 0;
+	memcpy(m.fds, c->fds, (size_t)m.n_fds * sizeof *m.fds);
+	return c->n ? ctl_send(control, &m) : 0;
 }
 
 /* All that live, many in one message: the process does not exist yet and its socket holds only so many. */
 static int send_all(struct keeper *k, int control)
 {
-	struct peers_entry entries[CTL_FDS_MAX];
-	int fds[CTL_FDS_MAX], n = 0, r = 0;
+	struct crowd crowd = { .n = 0 };
 
 	LS_LIST_EACH (it, &k->gens) {
-		const struct keeper_gen *g = LS_CONTAINER_OF(it, struct keeper_gen, link);
-
-		entries[n] = entry_of(g);
-		fds[n++] = g->inbox;
-		if (n < CTL_FDS_MAX)
+		add(&crowd, LS_CONTAINER_OF(it, struct keeper_gen, link));
+		if (crowd.n < ENTRIES_MAX)
 			continue;
-		r = send_entries(control, entries, fds, n);
+
+		int r = send_crowd(control, &crowd);
+
 		if (r < 0)
 			return r;
-		n = 0;
+		crowd.n = 0;
 	}
-	return send_entries(control, entries, fds, n);
+	return send_crowd(control, &crowd);
 }
 
 /* A process that does not take it cannot send to the new one, and everything else goes on. */
 static void tell_others(struct keeper *k, const struct keeper_gen *g)
 {
-	struct peers_entry entry = entry_of(g);
+	struct crowd crowd = { .n = 0 };
 
+	add(&crowd, g);
 	LS_LIST_EACH (it, &k->gens) {
 		const struct keeper_gen *other = LS_CONTAINER_OF(it, struct keeper_gen, link);
-		int r = send_entries(other->control, &entry, &g->inbox, 1);
+		int r = send_crowd(other->control, &crowd);
 
 		if (r < 0 && r != -EPIPE && r != -ECONNRESET)
-			log_warn("worker %u cannot be told of worker %u, so it cannot reach its connections: %s",
+			log_warn("process %u cannot be told of process %u, so neither tasks nor messages get there from it: %s",
 			         other->slot, g->slot, strerror(-r));
 	}
 }
@@ -85,9 +96,15 @@ int peers_introduce(struct keeper *k, struct keeper_gen *g, int control)
 	return r;
 }
 
-void peers_forget(struct keeper *k, const struct keeper_gen *g)
+void peers_forget(struct keeper *k, const struct keeper_gen *g, int status)
 {
-	struct ctl_msg m = { .type = CTL_PEER_GONE, .slot = g->slot, .generation = g->generation };
+	struct ctl_msg m = {
+		.type = CTL_PEER_GONE,
+		.slot = g->slot,
+		.generation = g->generation,
+		.value = (uint64_t)g->child.pid,
+		.extra = (uint32_t)status,
+	};
 
 	LS_LIST_EACH (it, &k->gens) {
 		const struct keeper_gen *other = LS_CONTAINER_OF(it, struct keeper_gen, link);

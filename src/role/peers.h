@@ -1,4 +1,4 @@
-/* Base mode: the keeper makes the worker processes known to each other (role/mesh.h). */
+/* The keeper makes the processes that run the app known to each other (role/mesh.h). */
 #pragma once
 
 #include "role/keeper.h"
@@ -6,10 +6,10 @@
 /* Gives a new process its inbox and the way to those that live, and them the way to it.  `control` is our end of its control socket.
  * 0 or negative errno. */
 int peers_introduce(struct keeper *k, struct keeper_gen *g, int control);
-/* It has ended. */
-void peers_forget(struct keeper *k, const struct keeper_gen *g);
+/* It has ended, with that status of waitpid. */
+void peers_forget(struct keeper *k, const struct keeper_gen *g, int status);
 
-/* Text of PEERS: one for each descriptor. */
+/* Text of PEERS: one for each pair of descriptors. */
 struct peers_entry {
 	uint32_t slot;
 	uint32_t unused;

@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "conf/crew.h"
 #include "role/engine.h"
 #include "role/mesh.h"
 #include "role/peers.h"
@@ -26,7 +27,7 @@ struct worker_role {
 	struct release *release;
 	struct engine_opts setup;
 	struct engine *engine;
-	struct mesh *mesh; /* base mode */
+	struct mesh *mesh; /* NULL: not yet */
 	int bells[REACTORS_MAX];
 	unsigned n_bells;
 	int listeners[SETTINGS_PORTS_MAX];
@@ -74,7 +75,7 @@ static void on_stopped(void *ctx)
 	leave(ctx, 0);
 }
 
-/* ---- other workers, in base mode ---------------------------------------------------------------- */
+/* ---- other processes ---------------------------------------------------------------------------- */
 
 static int on_up(void *ctx, struct link *back, const struct frame *f, struct str payload)
 {
@@ -98,6 +99,31 @@ static void on_lane(void *ctx, unsigned slot, struct link *lane)
 		engine_attach_peer(w->engine, slot, lane);
 }
 
+static void on_peer(void *ctx, unsigned slot, uint64_t generation, struct link *line, int board_fd)
+{
+	struct worker_role *w = ctx;
+
+	if (w->engine)
+		engine_meet(w->engine, slot, generation, line, board_fd);
+	else
+		fd_close(&board_fd);
+}
+
+static void on_gone(void *ctx, unsigned slot, uint64_t generation, pid_t pid, int status)
+{
+	struct worker_role *w = ctx;
+
+	if (w->engine)
+		engine_part(w->engine, slot, generation, pid, status);
+}
+
+static int on_side(void *ctx, unsigned slot, uint64_t generation, const struct frame *f, struct str payload)
+{
+	struct worker_role *w = ctx;
+
+	return w->engine ? engine_on_side(w->engine, slot, generation, f, payload) : 0;
+}
+
 static int take_inbox(struct worker_role *w, struct ctl_msg *m)
 {
 	const struct settings *s = w->release ? &w->release->settings : NULL;
@@ -108,11 +134,15 @@ static int take_inbox(struct worker_role *w, struct ctl_msg *m)
 		.on_up = on_up,
 		.on_down = on_down,
 		.on_lane = on_lane,
+		.on_peer = on_peer,
+		.on_gone = on_gone,
+		.on_side = on_side,
 		.ctx = w,
 	};
 
-	if (!s || w->mesh || w->setup.reactors)
+	if (!s || w->mesh)
 		return -EPROTO;
+	o.lanes = w->setup.reactors ? 0 : (unsigned)s->worker_num;
 	o.backlog_max = s->link_backlog_size;
 	o.whole_max = engine_whole_max(s);
 	w->mesh = mesh_new(&o);
@@ -121,13 +151,13 @@ static int take_inbox(struct worker_role *w, struct ctl_msg *m)
 
 static int take_peers(struct worker_role *w, struct ctl_msg *m)
 {
-	if (!w->mesh || m->text.len != (size_t)m->n_fds * sizeof(struct peers_entry))
+	if (!w->mesh || m->n_fds % 2 || m->text.len != (size_t)m->n_fds / 2 * sizeof(struct peers_entry))
 		return -EPROTO;
-	for (int i = 0; i < m->n_fds; i++) {
+	for (int i = 0; i < m->n_fds / 2; i++) {
 		struct peers_entry e;
 
 		memcpy(&e, m->text.p + (size_t)i * sizeof e, sizeof e);
-		mesh_add(w->mesh, e.slot, e.generation, ctl_take_fd(m, i));
+		mesh_add(w->mesh, e.slot, e.generation, ctl_take_fd(m, 2 * i), ctl_take_fd(m, 2 * i + 1));
 	}
 	return 0;
 }
@@ -137,18 +167,22 @@ static int take_peers(struct worker_role *w, struct ctl_msg *m)
 static int take_setup(struct worker_role *w, struct ctl_msg *m)
 {
 	struct engine_opts *o = &w->setup;
+	const char *role;
 	struct err err = { 0 };
 
 	if (w->release || m->value > REACTORS_MAX || m->extra > SETTINGS_PORTS_MAX || m->n_fds != (m->value ? 6 : 5))
 		return -EPROTO;
 	w->release = release_new(ctl_take_fd(m, 0), ctl_take_fd(m, 1), &err);
+	if (w->release && m->slot >= crew_count(&w->release->settings))
+		return -EPROTO;
 	if (!w->release) {
 		fail(w, err.text);
 		return err.code;
 	}
-	log_identity("worker", (int)m->slot);
+	role = crew_kind(&w->release->settings, m->slot) == CREW_TASK ? "task" : "worker";
+	log_identity(role, (int)m->slot);
 	log_set_level((enum log_level)w->release->settings.log_level);
-	sig_install_crash_printer("worker", (int)m->slot);
+	sig_install_crash_printer(role, (int)m->slot);
 	o->slot = m->slot;
 	o->generation = m->generation;
 	o->reactors = (unsigned)m->value;
@@ -247,7 +281,7 @@ static void on_msg(struct control *c, struct ctl_msg *m)
 		break;
 	case CTL_PEER_GONE:
 		if (w->mesh)
-			mesh_remove(w->mesh, m->slot, m->generation);
+			mesh_remove(w->mesh, m->slot, m->generation, (pid_t)m->value, (int)m->extra);
 		break;
 	case CTL_LOAD:
 		r = load(w, m);

@@ -1,6 +1,7 @@
 #include "role/setup.h"
 
 #include "base/bits.h"
+#include "conf/crew.h"
 #include "ipc/ctl.h"
 
 #include <string.h>
@@ -24,6 +25,11 @@ static int send_in_pieces(int fd, enum ctl_type type, const int *fds, unsigned n
 	return 0;
 }
 
+static bool listens(const struct setup *s)
+{
+	return s->reactors == 0 && crew_kind(&s->release->settings, s->slot) == CREW_WORKER;
+}
+
 static int send_identity(const struct setup *s, int fd)
 {
 	const struct release *r = s->release;
@@ -32,7 +38,7 @@ static int send_identity(const struct setup *s, int fd)
 		.slot = s->slot,
 		.generation = s->generation,
 		.value = s->reactors,
-		.extra = s->reactors ? 0 : s->ports->n,
+		.extra = listens(s) ? s->ports->n : 0,
 		.n_fds = s->reactors ? 6 : 5,
 		.fds = { r->settings_fd, r->image_fd, s->chan->down, s->chan->up, s->chan->bell, s->shared_fd },
 	};
@@ -44,7 +50,7 @@ static int send_listeners(const struct setup *s, int fd)
 {
 	int fds[SETTINGS_PORTS_MAX];
 
-	if (s->reactors)
+	if (!listens(s))
 		return 0;
 	for (unsigned i = 0; i < s->ports->n; i++)
 		fds[i] = ports_fd(s->ports, s->slot, i);

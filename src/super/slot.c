@@ -19,9 +19,12 @@ static uint64_t backoff(unsigned quick_deaths)
 	return LS_MIN((uint64_t)BACKOFF_FIRST_MS << (quick_deaths - 2), (uint64_t)BACKOFF_MAX_MS);
 }
 
+/* A task worker that dies while the workers finish their tasks gets a successor. */
 static bool is_stopping(const struct slot *s)
 {
-	return s->super->phase >= SUPER_STOPPING;
+	bool serves_on = s->kind == CREW_TASK && !s->super->tasks_stop;
+
+	return s->super->phase >= SUPER_STOPPING && !serves_on;
 }
 
 static void on_retry(struct timer *t)
@@ -31,7 +34,7 @@ static void on_retry(struct timer *t)
 
 void slot_init(struct slot *s, struct super *super, unsigned id, struct release *release)
 {
-	*s = (struct slot){ .super = super, .id = id, .release = release_ref(release) };
+	*s = (struct slot){ .super = super, .id = id, .kind = crew_kind(&release->settings, id), .title = crew_title(&release->settings, id), .release = release_ref(release) };
 	list_init(&s->draining);
 	list_init(&s->waiting);
 	timer_init(&s->retry, on_retry);
@@ -167,17 +170,17 @@ static void count_death(struct slot *s, const struct ward *w)
 	s->quick_deaths = quick ? s->quick_deaths + 1 : 0;
 }
 
-/* "worker 3 (pid 123) died by SIGSEGV" */
+/* "task worker 3 (pid 123) died by SIGSEGV" */
 static void describe(const struct slot *s, const struct ward *w, int status, char *out, size_t cap)
 {
 	char how[64];
 
 	if (w->failure[0]) {
-		snprintf(out, cap, "worker %u (pid %d) could not start: %s", s->id, w->child.pid, w->failure);
+		snprintf(out, cap, "%s %u (pid %d) could not start: %s", s->title, s->id, w->child.pid, w->failure);
 		return;
 	}
 	spawn_status_text(status, how, sizeof how);
-	snprintf(out, cap, "worker %u (pid %d) %s", s->id, w->child.pid, how);
+	snprintf(out, cap, "%s %u (pid %d) %s", s->title, s->id, w->child.pid, how);
 }
 
 /* Starts another one after a while, or gives the slot up. */
@@ -243,7 +246,7 @@ void slot_on_exit(struct slot *s, struct ward *w, int status)
 		list_del(&w->link);
 		s->n_draining--;
 		if (!w->unwanted)
-			log_warn("worker %u (pid %d) died while it drained", s->id, w->child.pid);
+			log_warn("%s %u (pid %d) died while it drained", s->title, s->id, w->child.pid);
 	} else if (was_next) {
 		s->next = NULL;
 	} else {

@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "conf/crew.h"
 #include "loop/timer.h"
 #include "super/release.h"
 #include "super/ward.h"
@@ -20,6 +21,8 @@ enum slot_news {
 struct slot {
 	struct super *super;
 	unsigned id;
+	enum crew_kind kind;
+	const char *title;       /* "task worker": for messages */
 	struct release *release; /* what its next process runs */
 	struct ward *serving;    /* NULL: none */
 	struct ward *next;       /* being started; NULL: none */

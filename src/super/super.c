@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "conf/crew.h"
 #include "sys/fd.h"
 #include "sys/proc.h"
 
@@ -56,7 +57,7 @@ struct super *super_new(const struct super_opts *o)
 	list_init(&s->waiting);
 	timer_init(&s->beat, on_beat);
 	reload_init(&s->reload, s);
-	s->n_slots = (unsigned)s->release->settings.worker_num;
+	s->n_slots = crew_count(&s->release->settings);
 	s->slots = xzalloc(s->n_slots * sizeof *s->slots);
 	for (unsigned i = 0; i < s->n_slots; i++)
 		slot_init(&s->slots[i], s, i, s->release);
@@ -107,7 +108,7 @@ void super_resume(struct super *s)
 
 void super_start_waiting(struct super *s)
 {
-	while (s->starting < s->start_max && s->phase < SUPER_STOPPING) {
+	while (s->starting < s->start_max && (s->phase < SUPER_STOPPING || !s->tasks_stop)) {
 		struct list *it = list_shift(&s->waiting);
 
 		if (!it)
@@ -144,19 +145,43 @@ static void finish_stop(struct super *s)
 	s->ops->stopped(s->ctx);
 }
 
+static bool workers_are_gone(const struct super *s)
+{
+	for (unsigned i = 0; i < s->n_slots; i++)
+		if (s->slots[i].kind == CREW_WORKER && !slot_is_empty(&s->slots[i]))
+			return false;
+	return true;
+}
+
+/* Task workers serve until the workers, which wait for their tasks, have gone. */
+static void stop_slots(struct super *s)
+{
+	uint64_t now = loop_now(s->loop);
+	uint64_t left = s->stop_at > now ? s->stop_at - now : 0;
+
+	s->tasks_stop = left == 0 || workers_are_gone(s);
+	for (unsigned i = 0; i < s->n_slots; i++)
+		if (s->tasks_stop || s->slots[i].kind == CREW_WORKER)
+			slot_stop(&s->slots[i], left);
+}
+
 void super_slot_emptied(struct super *s)
 {
 	if (s->phase != SUPER_STOPPING)
 		return;
+	if (!s->tasks_stop && workers_are_gone(s))
+		stop_slots(s);
 	for (unsigned i = 0; i < s->n_slots; i++)
 		if (!slot_is_empty(&s->slots[i]))
 			return;
-	finish_stop(s);
+	if (s->phase == SUPER_STOPPING) /* a slot may have been emptied by stop_slots() */
+		finish_stop(s);
 }
 
 void super_start_failed(struct super *s, const char *text)
 {
 	s->phase = SUPER_STOPPING;
+	s->tasks_stop = true;
 	s->ops->start_failed(s->ctx, text);
 	for (unsigned i = 0; i < s->n_slots; i++)
 		slot_kill(&s->slots[i]);
@@ -169,8 +194,8 @@ void super_stop(struct super *s, uint64_t wait_ms)
 		return;
 	s->phase = SUPER_STOPPING;
 	reload_cancel(&s->reload, "the server stops");
-	for (unsigned i = 0; i < s->n_slots; i++)
-		slot_stop(&s->slots[i], wait_ms);
+	s->stop_at = loop_now(s->loop) + wait_ms;
+	stop_slots(s);
 	super_slot_emptied(s);
 }
 

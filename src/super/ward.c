@@ -85,7 +85,7 @@ static void on_orphan(struct timer *t)
 {
 	struct ward *w = LS_CONTAINER_OF(t, struct ward, orphan);
 
-	log_warn("how worker %u (pid %d) ended could not be learnt", w->slot->id, w->child.pid);
+	log_warn("how %s %u (pid %d) ended could not be learnt", w->slot->title, w->slot->id, w->child.pid);
 	ward_exited(w, 0);
 }
 
@@ -124,11 +124,10 @@ static void on_abort(struct timer *t)
 static void on_deadline(struct timer *t)
 {
 	struct ward *w = LS_CONTAINER_OF(t, struct ward, deadline);
-	unsigned id = w->slot->id;
 
 	if (w->state == WARD_DRAINING) {
-		log_warn("worker %u (pid %d) had not finished in time and was killed (max_wait_time)", id,
-		         w->child.pid);
+		log_warn("%s %u (pid %d) had not finished in time and was killed (max_wait_time)", w->slot->title,
+		         w->slot->id, w->child.pid);
 	} else {
 		/* Its end counts as a death, so that it is not tried for ever. */
 		snprintf(w->failure, sizeof w->failure, "it was not ready in time (start_timeout)");
@@ -175,7 +174,7 @@ static void on_msg(struct control *c, struct ctl_msg *m)
 			slot_on_retire(w->slot, w);
 		break;
 	default:
-		log_error("worker %u (pid %d) sent %s, which no worker sends; it was killed", w->slot->id, w->child.pid,
+		log_error("%s %u (pid %d) sent %s, which no worker sends; it was killed", w->slot->title, w->slot->id, w->child.pid,
 		          ctl_name(m->type));
 		spawn_signal(&w->child, SIGKILL);
 		break;
@@ -188,7 +187,7 @@ static void on_end(struct control *c, int why)
 
 	/* The pidfd tells how it ended; a process that lives on without its control socket is of no use. */
 	if (why == -EPROTO)
-		log_error("worker %u (pid %d) broke the rules of the control socket; it was killed", w->slot->id,
+		log_error("%s %u (pid %d) broke the rules of the control socket; it was killed", w->slot->title, w->slot->id,
 		          w->child.pid);
 	spawn_signal(&w->child, SIGKILL);
 }
@@ -268,7 +267,7 @@ struct ward *ward_adopt(struct slot *slot, uint64_t generation, uint64_t epoch, 
 	w->has_board = chan_open_board(&w->board, up, &err) == 0;
 	fd_close(&up);
 	if (watch_process(w, control) < 0)
-		log_error("worker %u (pid %d) cannot be watched", slot->id, child->pid);
+		log_error("%s %u (pid %d) cannot be watched", slot->title, slot->id, child->pid);
 	return w;
 }
 
@@ -279,7 +278,7 @@ static int spawn_process(struct ward *w, int child_end, struct err *err)
 	struct spawn_opts spawn = { .role = "worker", .title = title, .control = child_end, .out = log_fd() };
 	int r;
 
-	snprintf(title, sizeof title, "luaserv: worker %-20u", w->slot->id);
+	snprintf(title, sizeof title, "luaserv: %s %-20u", w->slot->title, w->slot->id);
 	r = spawn_role(&spawn, &w->child, err);
 	if (r < 0)
 		return r;
@@ -334,7 +333,7 @@ void ward_send(struct ward *w, const struct ctl_msg *m)
 {
 	/* One that does not read for a second is stuck; its deadlines deal with it. */
 	if (control_send(&w->control, m) == -EAGAIN)
-		log_warn("worker %u (pid %d) does not read its control socket", w->slot->id, w->child.pid);
+		log_warn("%s %u (pid %d) does not read its control socket", w->slot->title, w->slot->id, w->child.pid);
 }
 
 void ward_start(struct ward *w)
@@ -373,10 +372,10 @@ void ward_check(struct ward *w, uint64_t now_ms, uint64_t limit_ms)
 
 	if (since == 0 || since > now_ms || now_ms - since <= limit_ms)
 		return;
-	log_error("worker %u (pid %d) has run for %" PRIu64 " ms without a break and did not heed max_execution_time: "
+	log_error("%s %u (pid %d) has run for %" PRIu64 " ms without a break and did not heed max_execution_time: "
 	          "requests=%" PRIu64 " in_flight=%" PRIu64 " coroutines=%" PRIu64 " lua_bytes=%" PRIu64
 	          "; sending SIGABRT",
-	          w->slot->id, w->child.pid, now_ms - since, board_get(&b->requests), board_get(&b->in_flight),
+	          w->slot->title, w->slot->id, w->child.pid, now_ms - since, board_get(&b->requests), board_get(&b->in_flight),
 	          board_get(&b->coroutines), board_get(&b->lua_bytes));
 	spawn_signal(&w->child, SIGABRT);
 	timer_set(loop_of(w), &w->abort, KILL_AFTER_MS);

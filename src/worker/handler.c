@@ -43,10 +43,11 @@ static void run_plain(struct worker *w, const struct handler_call *call, int nar
 
 	w->capture = &err;
 
-	int status = sched_call_plain(w->sched, w->L, nargs, call->event, call->fd);
+	int status = sched_call_plain(w->sched, w->L, nargs, 1, call->event, call->fd);
 
 	w->capture = outer;
-	lua_pushstring(w->L, err.text);
+	if (status != 0)
+		lua_pushstring(w->L, err.text);
 	on_done(&record, status);
 	lua_settop(w->L, top);
 }
@@ -61,6 +62,12 @@ void handler_run(struct worker *w, struct handler_call *call, int nargs, void (*
 	call->task->on_done = on_done;
 	call->task->ctx = ctx;
 	sched_start(call->task, nargs);
+}
+
+void handler_take_result(const struct worker *w, const struct task *t)
+{
+	if (w->o.settings->enable_coroutine)
+		lua_settop(t->L, 1); /* plain calls leave just that */
 }
 
 const char *handler_error_text(const struct task *t)

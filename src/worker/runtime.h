@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/mem.h"
+#include "conf/crew.h"
 #include "loop/watch.h"
 #include "lua/app.h"
 #include "lua/sched.h"
@@ -16,6 +17,7 @@
 
 struct worker {
 	struct worker_opts o;
+	enum crew_kind kind;
 	lua_State *L;
 	struct app *app;
 	struct sched *sched;
@@ -26,6 +28,10 @@ struct worker {
 	struct link *links[SLOTS_OWNERS]; /* by reactor id */
 	unsigned n_links;
 	struct link *peers[SLOTS_OWNERS]; /* base mode: to the reactors of other workers, by their id */
+	struct list colleagues;           /* struct colleague: other processes that run the app */
+	struct orders *orders;            /* tasks asked of them */
+	struct duties *duties;            /* tasks they ask of this one; NULL: it is no task worker */
+	struct messages *messages;
 	struct list questions;            /* struct question, see inquiry.c */
 	uint32_t asked;
 	unsigned n_byes;
@@ -78,6 +84,8 @@ bool handler_begin(struct worker *w, int handler, const char *event, uint64_t fd
  * top). Runs now. */
 void handler_run(struct worker *w, struct handler_call *call, int nargs, void (*on_done)(struct task *t, int status),
                  void *ctx);
+/* Leaves the first result of the task's handler, or nil, on top of its stack; in on_done, status 0. */
+void handler_take_result(const struct worker *w, const struct task *t);
 /* What the task's handler raised, with its traceback; in on_done. */
 const char *handler_error_text(const struct task *t);
 /* Logs it: once, with event, fd and `about` (a request line, may be NULL). */

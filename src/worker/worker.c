@@ -4,7 +4,10 @@
 #include "lua/bind.h"
 #include "lua/framer.h"
 #include "sys/bell.h"
+#include "worker/duties.h"
 #include "worker/inquiry.h"
+#include "worker/messages.h"
+#include "worker/orders.h"
 #include "worker/protocol.h"
 
 #include <errno.h>
@@ -152,6 +155,7 @@ static void update_board(struct worker *w)
 	board_set(&b->tick_ms, loop_now(w->o.loop));
 	board_set(&b->requests, w->begun);
 	board_set(&b->in_flight, w->in_flight);
+	board_set(&b->queued, w->duties ? duties_waiting(w->duties) : 0);
 	board_set(&b->coroutines, sched_count(w->sched));
 	board_set(&b->lua_bytes, state_bytes(w->L));
 }
@@ -237,6 +241,7 @@ static void report_loaded(struct worker *w, const struct err *err)
 		return;
 	if (!err || err->code == 0)
 		board_set(&w->o.board->state, BOARD_READY);
+	colleague_greet_all(w);
 	done(w->loaded_ctx, err);
 }
 
@@ -324,7 +329,7 @@ static int make_state(struct worker *w, const struct lua_module *modules, struct
 	w->L = state_new(&limits, modules, err);
 	if (!w->L)
 		return err->code;
-	state_set_role(w->L, LUA_ROLE_WORKER);
+	state_set_role(w->L, w->kind == CREW_TASK ? LUA_ROLE_TASK : LUA_ROLE_WORKER);
 	dog.limit_ms = w->o.settings->max_execution_time;
 	dog.notice_ms = w->o.settings->block_warning;
 	if (watchdog_start(&w->watchdog, w->L, &dog, err) < 0)
@@ -343,17 +348,20 @@ static int make_state(struct worker *w, const struct lua_module *modules, struct
 }
 
 /* max_request, and a random number of further ones so that workers do not leave together. */
-static uint64_t choose_retirement(const struct settings *s)
+static uint64_t choose_retirement(const struct worker *w)
 {
+	const struct settings *s = w->o.settings;
+	uint64_t most = w->kind == CREW_TASK ? s->task_max_request : s->max_request;
+	uint64_t grace = w->kind == CREW_TASK ? s->task_max_request_grace : s->max_request_grace;
 	struct timespec now;
 
-	if (s->max_request == 0)
+	if (most == 0)
 		return 0;
 	clock_gettime(CLOCK_MONOTONIC, &now);
 
 	unsigned seed = (unsigned)now.tv_nsec ^ (unsigned)getpid();
 
-	return s->max_request + (s->max_request_grace ? (uint64_t)rand_r(&seed) % (s->max_request_grace + 1) : 0);
+	return most + (grace ? (uint64_t)rand_r(&seed) % (grace + 1) : 0);
 }
 
 void worker_load(struct worker *w, const struct lua_module *modules, bool selftest,
@@ -381,17 +389,20 @@ void worker_load(struct worker *w, const struct lua_module *modules, bool selfte
 		report_loaded(w, &err);
 		return;
 	}
-	w->retire_at = choose_retirement(s);
+	w->retire_at = choose_retirement(w);
 	run_next_hook(w, EVENT_worker_start);
 }
 
 /* ---- leaving ----------------------------------------------------------------------------------------------------------------------- */
 
-static bool is_quiet(const struct worker *w)
+static bool is_quiet(struct worker *w)
 {
 	size_t cursor = 0;
 
 	if (w->in_flight > 0 || w->requests.count > 0 || !list_empty(&w->ready))
+		return false;
+	if (orders_count(w->orders) > 0 || messages_pending(w->messages) > 0 ||
+	    (w->duties && duties_count(w->duties) > 0))
 		return false;
 	for (const struct map_entry *e; (e = map_next(&w->sessions, &cursor));)
 		if (session_is_active(e->value))
@@ -425,8 +436,10 @@ static void check_drained(struct timer *t)
 	}
 	if ((quiet && sched_count(w->sched) == 0) || now >= w->drain_deadline) {
 		if (!quiet)
-			log_warn("max_wait_time is over; %u requests and %zu connections of this worker are given up",
-			         w->in_flight, w->sessions.count);
+			log_warn("max_wait_time is over; %u requests, %zu connections, %zu tasks asked for, %zu tasks to be done and "
+			         "%zu messages on their way are given up",
+			         w->in_flight, w->sessions.count, orders_count(w->orders),
+			         w->duties ? duties_count(w->duties) : 0, messages_pending(w->messages));
 		w->drained = true;
 		protocol_return_all(w);
 		say_done(w);
@@ -459,9 +472,15 @@ struct worker *worker_new(const struct worker_opts *opts)
 	struct worker *w = xzalloc(sizeof *w);
 
 	w->o = *opts;
+	w->kind = crew_kind(opts->settings, opts->slot);
 	list_init(&w->ready);
 	list_init(&w->room_waiters);
 	list_init(&w->questions);
+	list_init(&w->colleagues);
+	w->orders = orders_new(w);
+	w->messages = messages_new(w);
+	w->duties = w->kind == CREW_TASK ? duties_new(w) : NULL;
+	board_set(&w->o.board->pid, (uint64_t)getpid());
 	map_init(&w->sessions);
 	map_init(&w->requests);
 	timer_init(&w->drain_timer, check_drained);
@@ -535,6 +554,11 @@ void worker_free(struct worker *w)
 		request_free_all(w);
 		app_free(w->app);
 	}
+	orders_free(w->orders);
+	messages_free(w->messages);
+	duties_free(w->duties);
+	for (struct list *it; (it = list_first(&w->colleagues));)
+		colleague_free(LS_CONTAINER_OF(it, struct colleague, link));
 	flush_links(w);
 	close_links(w); /* before the strings go that they have borrowed */
 	watchdog_stop(&w->watchdog);

@@ -43,6 +43,12 @@ void worker_attach_peer(struct worker *w, unsigned owner, struct link *link);
 /* A frame that another worker's reactor sent.  -EBADMSG: that is none it may send. */
 struct frame;
 int worker_foreign(struct worker *w, const struct frame *f, struct str payload);
+/* Another process that runs the app: the way to it, lent until worker_part(), and its board, taken. */
+void worker_meet(struct worker *w, unsigned slot, uint64_t generation, struct link *line, int board_fd);
+/* It has ended, with that status of waitpid, and everything it sent has come. */
+void worker_part(struct worker *w, unsigned slot, uint64_t generation, pid_t pid, int status);
+/* A frame from it.  -EBADMSG: that is none it may send. */
+int worker_on_side(struct worker *w, unsigned slot, uint64_t generation, const struct frame *f, struct str payload);
 /* The eventfd that reactors ring (process mode); taken. */
 int worker_set_bell(struct worker *w, int bell);
 /* Takes nothing new once all reactors said BYE; runs worker_exit while work is left; on_drained at the latest after

@@ -85,6 +85,7 @@ static inline void stub_begin(enum settings_dispatch mode)
 		.board = &stub_board,
 		.bell = -1,
 		.access_log = -1,
+		.workers = STUB_SLOTS,
 		.slots = STUB_SLOTS,
 		.on_bad_worker = stub_on_bad,
 	};

@@ -27,7 +27,7 @@ static void begin(enum settings_dispatch mode)
 	reactor.settings = &settings;
 	reactor.loop = &loop;
 	reactor.uplinks = uplinks;
-	reactor.o.slots = SLOTS;
+	reactor.o.workers = reactor.o.slots = SLOTS;
 	reactor.turn = 0;
 	conn = (struct conn){ .owner = &reactor.owner, .pc.proto = &proto_raw };
 	for (unsigned i = 0; i < SLOTS; i++) {

@@ -40,6 +40,7 @@ static void begin(void)
 {
 	stub_begin(DISPATCH_FIXED);
 	stub_reactor->o.slots = 1;
+	stub_reactor->o.workers = 1;
 	worker = stub_start(0);
 }
 

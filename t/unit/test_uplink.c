@@ -98,6 +98,7 @@ static void tells_of_quiet_ones_late(void)
 
 	stub_begin(DISPATCH_FIXED);
 	stub_reactor->o.slots = 1;
+	stub_reactor->o.workers = 1;
 	stub_settings.ports[STUB_RAW].events = 1ULL << EVENT_receive | 1ULL << EVENT_close;
 	w = stub_start(0);
 	fds[0] = stub_connect(STUB_RAW);

@@ -1,0 +1,386 @@
+#include "worker/orders.h"
+
+#include "base/clock.h"
+#include "worker/codes.h"
+#include "worker/runtime.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+	WINDOW_MAX = 256,             /* tasks at one task worker */
+	WINDOW_BYTES = 1 << 20,       /* and their data, unless it is one */
+	QUICK_NS = 2 * 1000 * 1000,   /* back so soon: it could have more */
+	SLOW_NS = 10 * 1000 * 1000,   /* back so late: others should not wait behind it */
+	RETRY_MS = 20,                /* when a link took nothing */
+};
+
+struct order {
+	struct list link; /* a queue, or at->orders */
+	struct orders *all;
+	struct colleague *at; /* NULL: it waits */
+	uint64_t id;
+	uint64_t number; /* among those that were sent there */
+	uint64_t sent_ns;
+	int slot; /* -1: any */
+	unsigned tries;
+	bool settled; /* its client knows the end already */
+	struct order_client client;
+	struct timer deadline;
+	enum pack_form form;
+	size_t len;
+	char data[];
+};
+
+struct orders {
+	struct worker *worker;
+	struct map by_id;
+	struct list *queues; /* those that wait: for each task worker, at last for any of them */
+	unsigned n_queues;
+	size_t bytes;
+	uint64_t next_id;
+	struct timer retry;
+};
+
+/* ---- the end of one ----------------------------------------------------------------------------------------------------------------- */
+
+static void leave_colleague(struct order *t)
+{
+	if (!t->at)
+		return;
+	t->at->n_orders--;
+	t->at->order_bytes -= t->len;
+	t->at = NULL;
+}
+
+static void drop(struct order *t)
+{
+	struct orders *o = t->all;
+
+	list_del(&t->link);
+	leave_colleague(t);
+	timer_del(o->worker->o.loop, &t->deadline);
+	(void)map_del(&o->by_id, t->id);
+	o->bytes -= t->len;
+	free(t);
+}
+
+static void tell(struct order *t, const struct packed *result, const struct order_failure *failure, bool last)
+{
+	struct order_client client = t->client;
+
+	if (t->settled)
+		return;
+	t->settled = last;
+	client.tell(&client, t->all->worker, t->id, result, failure, last);
+}
+
+static void fail(struct order *t, int code, const char *text)
+{
+	struct order_failure failure = {
+		.code = code,
+		.worker = t->at ? (int)t->at->slot : -1,
+		.pid = t->at ? (pid_t)board_get(&t->at->board->pid) : 0,
+		.text = text,
+	};
+
+	tell(t, NULL, &failure, true);
+}
+
+/* The task worker may be at it for as long as it likes; nobody waits for it. */
+static void on_deadline(struct timer *timer)
+{
+	struct order *t = LS_CONTAINER_OF(timer, struct order, deadline);
+
+	fail(t, CODE_TASK_TIMEOUT, t->at ? "the task has not ended in time" : "no task worker was free in time");
+	if (!t->at)
+		drop(t);
+}
+
+void orders_forget(struct orders *o, uint64_t id)
+{
+	struct order *t = map_get(&o->by_id, id);
+
+	if (!t)
+		return;
+	t->settled = true;
+	timer_del(o->worker->o.loop, &t->deadline);
+	if (!t->at)
+		drop(t);
+}
+
+/* ---- to a task worker ----------------------------------------------------------------------------------------------------------------- */
+
+static bool has_room(const struct colleague *c, size_t len)
+{
+	return c->n_orders == 0 || (c->n_orders < c->window && c->order_bytes + len <= WINDOW_BYTES);
+}
+
+/* The one with least to do; of several, the one whose turn is longest ago. */
+static struct colleague *choose(struct worker *w, const struct order *t)
+{
+	struct colleague *best = NULL;
+	uint64_t least = UINT64_MAX;
+
+	LS_LIST_EACH (it, &w->colleagues) {
+		struct colleague *c = LS_CONTAINER_OF(it, struct colleague, link);
+		uint64_t load;
+
+		if (c->kind != CREW_TASK || (t->slot >= 0 && c->slot != (unsigned)t->slot) || !has_room(c, t->len) ||
+		    !colleague_is_ready(c))
+			continue;
+		load = LS_MAX(board_get(&c->board->in_flight) + board_get(&c->board->queued), (uint64_t)c->n_orders);
+		if (load < least) {
+			least = load;
+			best = c;
+		}
+	}
+	if (best) {
+		list_del(&best->link);
+		list_append(&w->colleagues, &best->link);
+	}
+	return best;
+}
+
+/* -ENOBUFS: its link takes nothing. */
+static int send_to(struct order *t, struct colleague *c, uint64_t now_ns)
+{
+	struct frame f = {
+		.type = FRAME_TASK,
+		.conn = t->id,
+		.arg = (uint32_t)t->form,
+		.value = c->orders_sent + 1,
+	};
+	struct str data = str_make(t->data, t->len);
+	int r = link_send(c->line, &f, &data, 1);
+
+	if (r < 0)
+		return r;
+	list_del(&t->link);
+	list_append(&c->orders, &t->link);
+	t->at = c;
+	t->number = ++c->orders_sent;
+	t->sent_ns = now_ns;
+	c->n_orders++;
+	c->order_bytes += t->len;
+	return 0;
+}
+
+/* Where tasks for that slot wait; -1: for any. */
+static struct list *queue_of(const struct orders *o, int slot)
+{
+	return &o->queues[slot < 0 ? o->n_queues - 1 : (unsigned)slot - (unsigned)o->worker->o.settings->worker_num];
+}
+
+static void pump(struct orders *o, struct list *queue)
+{
+	uint64_t now_ns = list_empty(queue) ? 0 : clock_ns();
+
+	for (struct list *it; (it = list_first(queue));) {
+		struct order *t = LS_CONTAINER_OF(it, struct order, link);
+		struct colleague *c = choose(o->worker, t);
+
+		if (!c)
+			return;
+		if (send_to(t, c, now_ns) < 0) {
+			timer_set(o->worker->o.loop, &o->retry, RETRY_MS);
+			return;
+		}
+	}
+}
+
+static void pump_all(struct orders *o)
+{
+	for (unsigned i = 0; i < o->n_queues; i++)
+		pump(o, &o->queues[i]);
+}
+
+static void on_retry(struct timer *timer)
+{
+	pump_all(LS_CONTAINER_OF(timer, struct orders, retry));
+}
+
+static int refuse(const struct orders *o, size_t len, int slot)
+{
+	const struct settings *s = o->worker->o.settings;
+
+	if (s->task_worker_num == 0)
+		return CODE_WRONG_OPERATION;
+	if (slot >= 0 && crew_kind(s, (unsigned)slot) != CREW_TASK)
+		return CODE_PARAMS;
+	if (o->by_id.count >= s->task_queue_max || o->bytes + len > s->task_queue_size)
+		return CODE_QUEUE_FULL;
+	return 0;
+}
+
+int orders_give(struct orders *o, const struct packed *data, int slot, uint64_t timeout_ms,
+                const struct order_client *client, uint64_t *id)
+{
+	struct worker *w = o->worker;
+	struct order *t;
+	int r = refuse(o, data->bytes.len, slot);
+
+	if (r)
+		return r;
+	t = try_alloc(sizeof *t + data->bytes.len);
+	if (!t)
+		return CODE_NO_MEMORY;
+	*t = (struct order){
+		.all = o,
+		.id = o->next_id++,
+		.slot = slot,
+		.tries = (unsigned)w->o.settings->task_retry,
+		.client = *client,
+		.form = data->form,
+		.len = data->bytes.len,
+	};
+	if (t->len)
+		memcpy(t->data, data->bytes.p, t->len);
+	list_init(&t->link);
+	timer_init(&t->deadline, on_deadline);
+	if (timeout_ms)
+		timer_set(w->o.loop, &t->deadline, timeout_ms);
+	list_append(queue_of(o, slot), &t->link);
+	map_put(&o->by_id, t->id, t);
+	o->bytes += t->len;
+	*id = t->id;
+	pump(o, queue_of(o, slot));
+	return 0;
+}
+
+/* ---- from task workers ---------------------------------------------------------------------------------------------------------------- */
+
+static struct order *find(struct orders *o, const struct colleague *c, const struct frame *f)
+{
+	struct order *t = map_get(&o->by_id, f->conn);
+
+	return t && t->at == c ? t : NULL;
+}
+
+/* More at a time where they are quick, so that a task worker never waits for the next; few where they are slow. */
+static void adapt_window(struct colleague *c, const struct order *t)
+{
+	uint64_t took = clock_ns() - t->sent_ns;
+
+	if (took > SLOW_NS)
+		c->window = LS_MAX(c->window / 2, 1U);
+	else if (took < QUICK_NS && c->n_orders >= c->window)
+		c->window = LS_MIN(c->window * 2, (unsigned)WINDOW_MAX);
+}
+
+static void end(struct order *t)
+{
+	struct orders *o = t->all;
+	int slot = (int)t->at->slot;
+
+	adapt_window(t->at, t);
+	drop(t);
+	pump(o, queue_of(o, slot));
+	pump(o, queue_of(o, -1));
+}
+
+int orders_on_result(struct orders *o, struct colleague *c, const struct frame *f, struct str payload)
+{
+	struct packed result = { .bytes = payload, .form = (enum pack_form)f->arg };
+	struct order *t = find(o, c, f);
+	bool last = f->flags & FRAME_END;
+
+	if (f->arg > PACK_FORMS || (f->arg == PACK_FORMS && !last))
+		return -EBADMSG;
+	if (!t)
+		return 0;
+	tell(t, f->arg == PACK_FORMS ? NULL : &result, NULL, last);
+	if (last)
+		end(t);
+	return 0;
+}
+
+int orders_on_failed(struct orders *o, struct colleague *c, const struct frame *f, struct str payload)
+{
+	struct order *t = find(o, c, f);
+	char text[1024];
+
+	if (!t)
+		return 0;
+	str_copy(payload, text, sizeof text);
+	fail(t, CODE_TASK_FAILED, text);
+	end(t);
+	return 0;
+}
+
+void orders_on_ready(struct orders *o)
+{
+	pump_all(o);
+}
+
+/* In front of those that wait there. */
+static void put_first(struct list *queue, struct list *orders)
+{
+	list_move_all(orders, queue);
+	list_move_all(queue, orders);
+}
+
+void orders_on_gone(struct orders *o, struct colleague *c, const char *how)
+{
+	uint64_t begun = colleague_begun(c, BOARD_TASKS);
+	struct list own, any;
+
+	list_init(&own);
+	list_init(&any);
+	LS_LIST_EACH_SAFE (it, after, &c->orders) {
+		struct order *t = LS_CONTAINER_OF(it, struct order, link);
+
+		if (!t->settled && (t->number > begun || t->tries > 0)) {
+			t->tries -= t->number <= begun;
+			leave_colleague(t);
+			list_del(&t->link);
+			list_append(t->slot < 0 ? &any : &own, &t->link);
+			continue;
+		}
+		fail(t, CODE_TASK_WORKER_DIED, how);
+		drop(t);
+	}
+	put_first(queue_of(o, -1), &any);
+	if (!list_empty(&own))
+		put_first(queue_of(o, (int)c->slot), &own);
+	pump_all(o);
+}
+
+/* ---- life ------------------------------------------------------------------------------------------------------------------------------- */
+
+struct orders *orders_new(struct worker *w)
+{
+	struct orders *o = xzalloc(sizeof *o);
+
+	o->worker = w;
+	map_init(&o->by_id);
+	o->n_queues = (unsigned)w->o.settings->task_worker_num + 1;
+	o->queues = xalloc(o->n_queues * sizeof *o->queues);
+	for (unsigned i = 0; i < o->n_queues; i++)
+		list_init(&o->queues[i]);
+	timer_init(&o->retry, on_retry);
+	return o;
+}
+
+size_t orders_count(const struct orders *o)
+{
+	return o->by_id.count;
+}
+
+static void drop_all(struct list *orders)
+{
+	for (struct list *it; (it = list_first(orders));)
+		drop(LS_CONTAINER_OF(it, struct order, link));
+}
+
+void orders_free(struct orders *o)
+{
+	LS_LIST_EACH (it, &o->worker->colleagues)
+		drop_all(&LS_CONTAINER_OF(it, struct colleague, link)->orders);
+	for (unsigned i = 0; i < o->n_queues; i++)
+		drop_all(&o->queues[i]);
+	free(o->queues);
+	timer_del(o->worker->o.loop, &o->retry);
+	map_fini(&o->by_id);
+	free(o);
+}
