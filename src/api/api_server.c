@@ -292,7 +292,8 @@ static const struct bind_row server_methods[] = {
 	{ "send_message", api_message_send, "ai", LUA_ROLE_SERVING | BIND_WAITS,
 	  "send_message(data, worker_id) -> true | nil, message, code: the pipe_message event of that process gets it; waits while it is too "
 	  "far behind (message_queue_size)." },
-	{ "reload", server_reload, "", LUA_ROLE_SERVING, "reload() -> true | nil, message, code: as `luaserv reload`." },
+	{ "reload", server_reload, "", LUA_ROLE_SERVING,
+	  "reload() -> true | nil, message, code: as `luaserv reload`." },
 	{ "shutdown", server_shutdown, "", LUA_ROLE_SERVING,
 	  "shutdown() -> true | nil, message, code: as `luaserv stop`." },
 	{ NULL, NULL, NULL, 0, NULL },

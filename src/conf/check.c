@@ -44,7 +44,8 @@ static int check_task_workers(const struct settings *s, struct err *err)
 {
 	if (s->task_worker_num > 0 && s->mode == MODE_SINGLE)
 		return err_set(err, -EINVAL,
-		               "task_worker_num is %" PRIu64 ", but mode single is one process; say task_worker_num=0 with it",
+		               "task_worker_num is %" PRIu64
+		               ", but mode single is one process; say task_worker_num=0 with it",
 		               s->task_worker_num);
 	if (s->task_worker_num == 0 || s->events & 1ULL << EVENT_task)
 		return 0;
@@ -339,11 +340,7 @@ static int check_http_head(const struct settings *s, const struct port *p, struc
 }
 
 static int (*const server_rules[])(const struct settings *s, struct err *err) = {
-	check_has_port,
-	check_ring_size,
-	check_base_workers,
-	check_task_workers,
-	check_distinct_ports,
+	check_has_port, check_ring_size, check_base_workers, check_task_workers, check_distinct_ports,
 };
 
 static int (*const port_rules[])(const struct settings *s, const struct port *p, struct err *err) = {

@@ -53,7 +53,7 @@ struct board_worker {
 	board_word busy_since_ms;            /* Lua runs without a break since then; 0: it does not run */
 	board_word state;                    /* enum board_state */
 	board_word pid;
-	board_word requests;                 /* requests and messages begun */
+	board_word requests; /* requests and messages begun */
 	board_word in_flight;
 	board_word sessions; /* raw connections known */
 	board_word coroutines;

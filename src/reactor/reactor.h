@@ -17,11 +17,11 @@ struct reactor_opts {
 	unsigned id;               /* owner part of connection ids */
 	uint32_t first_generation; /* of connection ids */
 	struct board_reactor *board;
-	int bell;       /* PROCESS: eventfd of this reactor; -1 in BASE */
-	int access_log; /* descriptor or -1 */
+	int bell;         /* PROCESS: eventfd of this reactor; -1 in BASE */
+	int access_log;   /* descriptor or -1 */
 	unsigned workers; /* slots that get connections and requests: the first ones */
 	unsigned slots;   /* processes that may send here */
-	unsigned share; /* its own listeners take 1/share of max_connection; 0: all */
+	unsigned share;   /* its own listeners take 1/share of max_connection; 0: all */
 	/* A worker process broke the rules of the link; it must be killed. Runs in the reactor's thread; NULL in BASE. */
 	void (*on_bad_worker)(void *ctx, unsigned slot, uint64_t generation, const char *why);
 	void *ctx;

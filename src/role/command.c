@@ -94,12 +94,19 @@ static void do_status(struct master *m, uint64_t id, struct str line)
 	free(result);
 }
 
+static const char *no_tasks_alone(const struct master *m)
+{
+	return m->release->settings.task_worker_num
+	               ? "task workers cannot be reloaded alone yet; a reload without --tasks replaces them after the workers"
+	               : "this server has no task workers";
+}
+
 static void do_reload(struct master *m, uint64_t id, struct str line)
 {
 	char tasks[8];
 
 	if (jsonline_get(line, "tasks", tasks, sizeof tasks) > 0 && strcmp(tasks, "true") == 0)
-		admin_refuse(m->admin, id, "this server has no task workers");
+		admin_refuse(m->admin, id, no_tasks_alone(m));
 	else if (m->state != MASTER_SERVES)
 		admin_refuse(m->admin, id, "the server is not serving yet or stops already");
 	else

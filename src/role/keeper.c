@@ -376,8 +376,8 @@ static void on_bad_worker_here(struct post *p)
 	struct keeper_gen *g = find(bad->keeper, bad->slot, bad->generation);
 
 	if (g) {
-		log_error("%s %u (pid %d) is killed: %s", crew_title(&bad->keeper->accepted->settings, g->slot), g->slot,
-		          g->child.pid, bad->why);
+		log_error("%s %u (pid %d) is killed: %s", crew_title(&bad->keeper->accepted->settings, g->slot),
+		          g->slot, g->child.pid, bad->why);
 		spawn_signal(&g->child, SIGKILL);
 	}
 	free(bad);

@@ -334,7 +334,6 @@ static void remove_peer(struct peer *p)
 	watch_close(&p->watch, free_peer);
 }
 
-
 /* ---- what comes -------------------------------------------------------------------------------- */
 
 static void complain(struct mesh *m, const struct parcel_head *from)

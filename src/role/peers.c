@@ -74,8 +74,9 @@ static void tell_others(struct keeper *k, const struct keeper_gen *g)
 		int r = send_crowd(other->control, &crowd);
 
 		if (r < 0 && r != -EPIPE && r != -ECONNRESET)
-			log_warn("process %u cannot be told of process %u, so neither tasks nor messages get there from it: %s",
-			         other->slot, g->slot, strerror(-r));
+			log_warn(
+				"process %u cannot be told of process %u, so neither tasks nor messages get there from it: %s",
+				other->slot, g->slot, strerror(-r));
 	}
 }
 

@@ -288,7 +288,8 @@ static void on_signal(struct watch *w, int events LS_UNUSED)
 		else if ((sig == SIGUSR1 || sig == SIGHUP) && m->state == MASTER_SERVES)
 			command_reload(m, 0);
 		else if (sig == SIGUSR2)
-			log_notice("SIGUSR2 reloads task workers, and there are none");
+			log_notice(
+				"SIGUSR2 is ignored: task workers are reloaded together with the workers, by SIGUSR1");
 		else if (sig == SIGWINCH || sig == SIGRTMIN)
 			command_reopen(m);
 	}

@@ -2,6 +2,7 @@
 #include "role/master.h"
 
 #include "base/clock.h"
+#include "conf/crew.h"
 #include "super/jsonline.h"
 
 #include <inttypes.h>
@@ -141,7 +142,7 @@ static void put_reactors(const struct master *m, FILE *f)
 	fputs(",\"reactors\":[", f);
 	for (unsigned i = 0; i < k->o.reactors; i++)
 		fprintf(f, "%s{\"id\":%u,\"connections\":%" PRIu64 "}", i ? "," : "", i, keeper_connections(k, i));
-	for (unsigned i = 0; k->o.reactors == 0 && i < k->n_slots; i++) {
+	for (unsigned i = 0; k->o.reactors == 0 && i < m->release->settings.worker_num; i++) {
 		const struct keeper_gen *g = keeper_newest(k, i);
 		const struct board_worker *b = g ? board_of(g) : NULL;
 		uint64_t n = b ? board_get(&b->reactor.accepted) - board_get(&b->reactor.closed) : 0;
@@ -151,23 +152,28 @@ static void put_reactors(const struct master *m, FILE *f)
 	fputs("]", f);
 }
 
-static void put_workers(const struct master *m, FILE *f)
+/* The slots of one kind, as a list under that name. */
+static void put_processes(const struct master *m, FILE *f, const char *name, enum crew_kind kind)
 {
 	static const struct board_worker none;
+	const char *comma = "";
 
-	fputs(",\"workers\":[", f);
+	fprintf(f, ",\"%s\":[", name);
 	for (unsigned i = 0; i < m->keeper.n_slots; i++) {
 		const struct keeper_gen *g = keeper_newest(&m->keeper, i);
 		const struct board_worker *b = g ? board_of(g) : NULL;
 
+		if (crew_kind(&m->release->settings, i) != kind)
+			continue;
 		b = b ? b : &none;
 		fprintf(f,
 		        "%s{\"id\":%u,\"pid\":%d,\"state\":\"%s\",\"generation\":%" PRIu64 ",\"requests\":%" PRIu64
-		        ",\"in_flight\":%" PRIu64 ",\"coroutines\":%" PRIu64 ",\"lua_bytes\":%" PRIu64
-		        ",\"errors\":%" PRIu64 ",\"restarts\":%" PRIu64 "}",
-		        i ? "," : "", i, g ? g->child.pid : 0, state_of(m, i, g), g ? g->epoch : 0,
-		        board_get(&b->requests), board_get(&b->in_flight), board_get(&b->coroutines),
+		        ",\"in_flight\":%" PRIu64 ",\"queued\":%" PRIu64 ",\"coroutines\":%" PRIu64
+		        ",\"lua_bytes\":%" PRIu64 ",\"errors\":%" PRIu64 ",\"restarts\":%" PRIu64 "}",
+		        comma, i, g ? g->child.pid : 0, state_of(m, i, g), g ? g->epoch : 0, board_get(&b->requests),
+		        board_get(&b->in_flight), board_get(&b->queued), board_get(&b->coroutines),
 		        board_get(&b->lua_bytes), board_get(&b->errors), m->keeper.slots[i].restarts);
+		comma = ",";
 	}
 	fputs("]", f);
 }
@@ -202,8 +208,9 @@ char *status_json(const struct master *m)
 	        t.proxy_refused, t.limited, t.published, t.publish_skipped, t.requests, t.packets, t.packets_dropped);
 	put_listeners(m, f, &t);
 	put_reactors(m, f);
-	put_workers(m, f);
-	fputs(",\"tasks\":[]}", f);
+	put_processes(m, f, "workers", CREW_WORKER);
+	put_processes(m, f, "tasks", CREW_TASK);
+	fputs("}", f);
 	fclose(f);
 	return out;
 }
@@ -222,17 +229,18 @@ void status_write_ports(const struct master *m, FILE *to)
 
 static void write_table(const struct master *m, FILE *f)
 {
-	fprintf(f, "%6s %8s %-9s %10s %10s %9s %11s %10s %8s\n", "worker", "pid", "state", "generation", "requests",
-	        "in flight", "coroutines", "Lua KiB", "restarts");
+	fprintf(f, "%-11s %3s %8s %-9s %10s %10s %9s %6s %11s %10s %8s\n", "process", "id", "pid", "state",
+	        "generation", "requests", "in flight", "queued", "coroutines", "Lua KiB", "restarts");
 	for (unsigned i = 0; i < m->keeper.n_slots; i++) {
 		const struct keeper_gen *g = keeper_newest(&m->keeper, i);
 		const struct board_worker *b = g ? board_of(g) : NULL;
 
 		fprintf(f,
-		        "%6u %8d %-9s %10" PRIu64 " %10" PRIu64 " %9" PRIu64 " %11" PRIu64 " %10" PRIu64 " %8" PRIu64
-		        "\n",
-		        i, g ? g->child.pid : 0, state_of(m, i, g), g ? g->epoch : 0, b ? board_get(&b->requests) : 0,
-		        b ? board_get(&b->in_flight) : 0, b ? board_get(&b->coroutines) : 0,
+		        "%-11s %3u %8d %-9s %10" PRIu64 " %10" PRIu64 " %9" PRIu64 " %6" PRIu64 " %11" PRIu64
+		        " %10" PRIu64 " %8" PRIu64 "\n",
+		        crew_title(&m->release->settings, i), i, g ? g->child.pid : 0, state_of(m, i, g),
+		        g ? g->epoch : 0, b ? board_get(&b->requests) : 0, b ? board_get(&b->in_flight) : 0,
+		        b ? board_get(&b->queued) : 0, b ? board_get(&b->coroutines) : 0,
 		        b ? board_get(&b->lua_bytes) / 1024 : 0, m->keeper.slots[i].restarts);
 	}
 }

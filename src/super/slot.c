@@ -34,7 +34,11 @@ static void on_retry(struct timer *t)
 
 void slot_init(struct slot *s, struct super *super, unsigned id, struct release *release)
 {
-	*s = (struct slot){ .super = super, .id = id, .kind = crew_kind(&release->settings, id), .title = crew_title(&release->settings, id), .release = release_ref(release) };
+	*s = (struct slot){ .super = super,
+		            .id = id,
+		            .kind = crew_kind(&release->settings, id),
+		            .title = crew_title(&release->settings, id),
+		            .release = release_ref(release) };
 	list_init(&s->draining);
 	list_init(&s->waiting);
 	timer_init(&s->retry, on_retry);

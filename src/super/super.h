@@ -52,8 +52,8 @@ struct super {
 	struct list waiting; /* slots that want a start permit */
 	unsigned starting;   /* processes that are not ready yet */
 	unsigned start_max;
-	uint64_t stop_at;    /* loop time by which a stop must have ended */
-	bool tasks_stop;     /* the workers have gone, so the task workers were told to stop */
+	uint64_t stop_at;  /* loop time by which a stop must have ended */
+	bool tasks_stop;   /* the workers have gone, so the task workers were told to stop */
 	struct timer beat; /* watchdog */
 	struct reload reload;
 };

@@ -174,8 +174,8 @@ static void on_msg(struct control *c, struct ctl_msg *m)
 			slot_on_retire(w->slot, w);
 		break;
 	default:
-		log_error("%s %u (pid %d) sent %s, which no worker sends; it was killed", w->slot->title, w->slot->id, w->child.pid,
-		          ctl_name(m->type));
+		log_error("%s %u (pid %d) sent %s, which no worker sends; it was killed", w->slot->title, w->slot->id,
+		          w->child.pid, ctl_name(m->type));
 		spawn_signal(&w->child, SIGKILL);
 		break;
 	}
@@ -187,8 +187,8 @@ static void on_end(struct control *c, int why)
 
 	/* The pidfd tells how it ended; a process that lives on without its control socket is of no use. */
 	if (why == -EPROTO)
-		log_error("%s %u (pid %d) broke the rules of the control socket; it was killed", w->slot->title, w->slot->id,
-		          w->child.pid);
+		log_error("%s %u (pid %d) broke the rules of the control socket; it was killed", w->slot->title,
+		          w->slot->id, w->child.pid);
 	spawn_signal(&w->child, SIGKILL);
 }
 
@@ -375,8 +375,8 @@ void ward_check(struct ward *w, uint64_t now_ms, uint64_t limit_ms)
 	log_error("%s %u (pid %d) has run for %" PRIu64 " ms without a break and did not heed max_execution_time: "
 	          "requests=%" PRIu64 " in_flight=%" PRIu64 " coroutines=%" PRIu64 " lua_bytes=%" PRIu64
 	          "; sending SIGABRT",
-	          w->slot->title, w->slot->id, w->child.pid, now_ms - since, board_get(&b->requests), board_get(&b->in_flight),
-	          board_get(&b->coroutines), board_get(&b->lua_bytes));
+	          w->slot->title, w->slot->id, w->child.pid, now_ms - since, board_get(&b->requests),
+	          board_get(&b->in_flight), board_get(&b->coroutines), board_get(&b->lua_bytes));
 	spawn_signal(&w->child, SIGABRT);
 	timer_set(loop_of(w), &w->abort, KILL_AFTER_MS);
 }

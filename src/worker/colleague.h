@@ -23,10 +23,10 @@ struct colleague {
 	struct link *line; /* lent by whoever introduced it */
 	struct shm map;
 	const struct board_worker *board;
-	bool greeted;      /* it has said HELLO: it knows us, too */
-	int mark;        /* our place on its board, once it was found; -1 */
-	int noted;       /* its place on our board; -1: none yet */
-	bool unnoted;    /* there is no room for it */
+	bool greeted; /* it has said HELLO: it knows us, too */
+	int mark;     /* our place on its board, once it was found; -1 */
+	int noted;    /* its place on our board; -1: none yet */
+	bool unnoted; /* there is no room for it */
 	/* Tasks that it was given and that have not ended (worker/orders.c). */
 	struct list orders;
 	uint64_t orders_sent;

@@ -13,7 +13,7 @@ enum {
 
 /* One to be sent, or sent and kept. */
 struct message {
-	struct list link; /* box.waiting, colleague.messages, or box.parked */
+	struct list link;  /* box.waiting, colleague.messages, or box.parked */
 	struct task *task; /* parked until there is room; NULL: accepted */
 	struct box *box;
 	uint64_t number;

@@ -8,11 +8,11 @@
 #include <stdlib.h>
 
 enum {
-	WINDOW_MAX = 256,             /* tasks at one task worker */
-	WINDOW_BYTES = 1 << 20,       /* and their data, unless it is one */
-	QUICK_NS = 2 * 1000 * 1000,   /* back so soon: it could have more */
-	SLOW_NS = 10 * 1000 * 1000,   /* back so late: others should not wait behind it */
-	RETRY_MS = 20,                /* when a link took nothing */
+	WINDOW_MAX = 256,           /* tasks at one task worker */
+	WINDOW_BYTES = 1 << 20,     /* and their data, unless it is one */
+	QUICK_NS = 2 * 1000 * 1000, /* back so soon: it could have more */
+	SLOW_NS = 10 * 1000 * 1000, /* back so late: others should not wait behind it */
+	RETRY_MS = 20,              /* when a link took nothing */
 };
 
 struct order {
@@ -111,9 +111,17 @@ void orders_forget(struct orders *o, uint64_t id)
 
 /* ---- to a task worker ----------------------------------------------------------------------------------------------------------------- */
 
+/* A task worker that runs all it has at the same time lets none wait behind another. */
+static uint64_t window_of(const struct colleague *c)
+{
+	const struct settings *s = c->worker->o.settings;
+
+	return s->task_enable_coroutine ? s->max_coroutine : c->window;
+}
+
 static bool has_room(const struct colleague *c, size_t len)
 {
-	return c->n_orders == 0 || (c->n_orders < c->window && c->order_bytes + len <= WINDOW_BYTES);
+	return c->n_orders == 0 || (c->n_orders < window_of(c) && c->order_bytes + len <= WINDOW_BYTES);
 }
 
 /* The one with least to do; of several, the one whose turn is longest ago. */

@@ -436,10 +436,11 @@ static void check_drained(struct timer *t)
 	}
 	if ((quiet && sched_count(w->sched) == 0) || now >= w->drain_deadline) {
 		if (!quiet)
-			log_warn("max_wait_time is over; %u requests, %zu connections, %zu tasks asked for, %zu tasks to be done and "
-			         "%zu messages on their way are given up",
-			         w->in_flight, w->sessions.count, orders_count(w->orders),
-			         w->duties ? duties_count(w->duties) : 0, messages_pending(w->messages));
+			log_warn(
+				"max_wait_time is over; %u requests, %zu connections, %zu tasks asked for, %zu tasks to be done and "
+				"%zu messages on their way are given up",
+				w->in_flight, w->sessions.count, orders_count(w->orders),
+				w->duties ? duties_count(w->duties) : 0, messages_pending(w->messages));
 		w->drained = true;
 		protocol_return_all(w);
 		say_done(w);

@@ -66,6 +66,16 @@
 ---@field worker_num? integer|"auto" Worker processes; auto is one per CPU this process may use. Default: auto.
 ---@field reactor_num? integer|"auto" Reactor threads in process mode; auto is one per CPU, at most 8 and at most worker_num. Default: auto.
 ---@field dispatch_mode? "auto"|"round"|"fixed"|"idle"|"ip"|"uid"|"least"|"key" Which worker gets a connection's events in process mode. auto: fixed, but an HTTP request of a port without connect and close handlers goes to a worker that has nothing to do. fixed (2): the same worker for the connection's life, by its id. ip (4): by the client's address. uid (5): by what server:bind() said, until then by its id. least: the worker with least to do when the connection comes; HTTP requests as with auto. round (1): by turns, each message or request. idle (3): the worker with least to do, each message or request. key: by dispatch_key. Default: auto.
+---@field task_worker_num? integer Processes for server:task(), which run the task handler. Default: 0.
+---@field task_enable_coroutine? boolean Tasks of one task worker run at the same time, each in its coroutine, and the task handler gets (server, task); off: one after the other. Default: false.
+---@field task_max_request? integer A task worker is replaced after so many tasks; 0: never. Default: 0.
+---@field task_max_request_grace? integer|"auto" Random extra tasks before a task worker is replaced; auto is half of task_max_request. Default: auto.
+---@field task_queue_max? integer Tasks of one worker that have not ended, at a time; one more is refused. Default: 100000.
+---@field task_queue_size? integer|string Bytes of the data of those tasks; one that would pass it is refused. Default: 64m.
+---@field task_timeout? number|string How long a task may take from server:task() to its result; then its caller is told that it has timed out. 0: no limit. Default: 0.
+---@field task_retry? integer How often a task is given to a task worker again when the one that had begun it died. Only for tasks that may run twice. Default: 0.
+---@field message_max_size? integer|string Largest value that may be sent to another process: the data of a task, its result, a message. Default: 64m.
+---@field message_queue_size? integer|string Bytes of messages that one process may have sent to another and that this one has not begun to handle; then server:send_message() waits. Default: 16m.
 ---@field max_request? integer A worker is replaced after so many requests or messages; 0: never. Default: 0.
 ---@field max_request_grace? integer|"auto" Random extra requests before a worker is replaced, so that they do not all leave together; auto is half of max_request. Default: auto.
 ---@field max_wait_time? number|string How long a stopping worker may finish its work before it is killed. Default: 30s.
@@ -116,3 +126,6 @@
 ---| "before_reload" # (server) In the manager, before a reload rolls.
 ---| "after_reload" # (server) In the manager, after a reload is committed.
 ---| "selftest" # (server) In the canary of a reload, before it may serve; an error refuses the reload.
+---| "task" # (server, task_id, src_worker_id, data) In a task worker: what server:task() gave; what it returns is the result. With task_enable_coroutine: (server, task).
+---| "finish" # (server, task_id, data, failure) In the worker that called server:task() without a callback: a result, or data nil and what became of the task.
+---| "pipe_message" # (server, src_worker_id, data) What server:send_message() of another process gave.
