@@ -140,7 +140,7 @@ server:on("task", function(server, task)
 	luaserv.sleep(task.data.wait)
 	note("end", task.data.name)
 	if old then note(select(2, pcall(old.finish, old, "x"))) end
-	note(select(2, pcall(server.finish, server, "x")):gsub("^[^:]*:%d+: ", ""))
+	note((select(2, pcall(server.finish, server, "x")):gsub("^[^:]*:%d+: ", "")))
 	old = task
 	assert(task:finish(task.data.name .. task.id))
 end)
