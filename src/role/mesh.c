@@ -173,11 +173,13 @@ static int send_to_peer(struct link *l, const struct frame *f, const struct str 
 		return -ENOBUFS;
 	begin_parcel(p);
 	r = parcel_add(p->parcel, f, parts, n);
-	if (r != -ENOBUFS)
-		return r;
-	send_parcel(p);
-	begin_parcel(p);
-	return parcel_add(p->parcel, f, parts, n);
+	if (r == -ENOBUFS) {
+		send_parcel(p);
+		begin_parcel(p);
+		r = parcel_add(p->parcel, f, parts, n);
+	}
+	p->line.sent += r == 0;
+	return r;
 }
 
 static void on_writable(struct watch *w, int events LS_UNUSED)

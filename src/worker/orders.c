@@ -12,6 +12,7 @@ enum {
 	WINDOW_BYTES = 1 << 20,     /* and their data, unless it is one */
 	QUICK_NS = 2 * 1000 * 1000, /* back so soon: it could have more */
 	SLOW_NS = 10 * 1000 * 1000, /* back so late: others should not wait behind it */
+	FLUSH_EACH = 16,            /* so many leave together while others are made */
 	RETRY_MS = 20,              /* when a link took nothing */
 };
 
@@ -171,6 +172,9 @@ static int send_to(struct order *t, struct colleague *c, uint64_t now_ns)
 	t->sent_ns = now_ns;
 	c->n_orders++;
 	c->order_bytes += t->len;
+	/* It wakes up, or works on these, while this process makes the next. */
+	if (c->orders_sent % FLUSH_EACH == 0)
+		link_flush(c->line);
 	return 0;
 }
 
