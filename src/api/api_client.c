@@ -101,13 +101,14 @@ enum { ROLES = LUA_ROLE_WORKER | LUA_ROLE_TASK | LUA_ROLE_PROCESS };
 
 static const struct bind_row methods[] = {
 	{ "set", client_set, "t", ROLES,
-	  "set{ timeout, connect_timeout, read_timeout, write_timeout, framing as a port's } -> client." },
+	  "set{ timeout, connect_timeout, read_timeout, write_timeout, framing as a port's, or protocol: a module written in Lua } -> client." },
 	{ "connect", client_connect, "sn?n?", ROLES | BIND_WAITS,
 	  "connect(host, port, timeout) -> true | nil, message, code: tries every address of the host." },
 	{ "send", client_send, "Sn?", ROLES | BIND_WAITS,
 	  "send(data, timeout) -> bytes | nil, message, code: waits until the kernel took all." },
 	{ "recv", client_recv, "n?", ROLES | BIND_WAITS,
-	  "recv(timeout) -> data | \"\" at the end | nil, message, code: one message, or what is there." },
+	  "recv(timeout) -> data | \"\" at the end | nil, message, code: one message, or what is there; with a protocol written in Lua its "
+	  "value." },
 	{ "peek", client_peek, "n?", ROLES,
 	  "peek(n = 65536) -> data | \"\" at the end | nil, message, code: what is there; it stays, and nothing waits." },
 	{ "sendto", client_sendto, "sn?Sn?", ROLES | BIND_WAITS,
@@ -136,9 +137,41 @@ static const struct bind_row functions[] = {
 	{ NULL, NULL, NULL, 0, NULL },
 };
 
+static int package_max_length(lua_State *L)
+{
+	const struct client *c = bind_check(L, 1, &client_kind);
+
+	lua_pushnumber(L, (lua_Number)client_opts_port(&c->opts)->package_max_length);
+	return 1;
+}
+
+/* Protocols written in Lua are spoken by the library, over what is here. */
+static void teach_protocols(lua_State *L)
+{
+	static const char *const names[] = { "set", "connect", "send", "recv", "close" };
+
+	lua_getglobal(L, "require");
+	lua_pushliteral(L, "luaserv.client_protocol");
+	lua_call(L, 1, 1);
+	lua_newtable(L);
+	for (size_t i = 0; i < LS_COUNT(names); i++) {
+		bind_push_method(L, &client_kind, names[i]);
+		lua_setfield(L, -2, names[i]);
+	}
+	lua_pushcfunction(L, package_max_length);
+	lua_setfield(L, -2, "package_max_length");
+	lua_call(L, 1, 1);
+	for (size_t i = 0; i < LS_COUNT(names); i++) {
+		lua_getfield(L, -1, names[i]);
+		bind_set_constant(L, &client_kind, names[i]);
+	}
+	lua_pop(L, 1);
+}
+
 int api_client_open(lua_State *L)
 {
 	bind_register(L, &client_kind);
+	teach_protocols(L);
 	bind_functions(L, "luaserv", functions);
 	return 1;
 }

@@ -115,10 +115,6 @@ static void set_framing(lua_State *L, int value, const char *name, struct client
 		o->draft = settings_port_new(o->said);
 	if (settings_set(NULL, o->draft, name, text, LAYER_SCRIPT, &err) < 0)
 		state_error(L, "client:set: %s", err.text);
-	if (o->draft->protocol == PROTOCOL_LUA)
-		state_error(
-			L,
-			"client:set: a protocol written in Lua is not spoken by clients; call its encode and input yourself");
 	if (o->draft->protocol == PROTOCOL_HTTP)
 		state_error(L, "client:set: protocol is http, but a client's messages are tcp, eof or length");
 }

@@ -351,6 +351,16 @@ void bind_set_constant(lua_State *L, const struct bind_kind *kind, const char *n
 	lua_pop(L, 3);
 }
 
+void bind_push_method(lua_State *L, const struct bind_kind *kind, const char *name)
+{
+	assert(!kind->fields);
+	lua_rawgeti(L, LUA_REGISTRYINDEX, metatable_of(state_of(L)->slots[STATE_KINDS], kind));
+	lua_getfield(L, -1, "__index");
+	lua_getfield(L, -1, name);
+	lua_replace(L, -3);
+	lua_pop(L, 1);
+}
+
 struct bind_handle *bind_push(lua_State *L, const struct bind_kind *kind, void *object)
 {
 	int metatable = metatable_of(state_of(L)->slots[STATE_KINDS], kind);

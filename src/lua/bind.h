@@ -61,8 +61,10 @@ static inline void *bind_object(const struct bind_handle *h)
 
 /* Registers the metatable; once per state and kind. */
 void bind_register(lua_State *L, const struct bind_kind *kind);
-/* Makes the value on top (taken) a constant field of every handle of a kind that has no computed fields. */
+/* Makes the value on top (taken) a constant field, or another method, of every handle of a kind that has no computed fields. */
 void bind_set_constant(lua_State *L, const struct bind_kind *kind, const char *name);
+/* Pushes the method of that name, as apps call it. */
+void bind_push_method(lua_State *L, const struct bind_kind *kind, const char *name);
 /* Pushes a new handle. */
 struct bind_handle *bind_push(lua_State *L, const struct bind_kind *kind, void *object);
 /* The object at `idx`, which must be of that kind and alive, or raises "request is finished". */
