@@ -101,7 +101,7 @@ enum { ROLES = LUA_ROLE_WORKER | LUA_ROLE_TASK | LUA_ROLE_PROCESS };
 
 static const struct bind_row methods[] = {
 	{ "set", client_set, "t", ROLES,
-	  "set{ timeout, connect_timeout, read_timeout, write_timeout, framing as a port's, or protocol: a module written in Lua } -> client." },
+	  "set{ timeout, connect_timeout, read_timeout, write_timeout, bind_address, bind_port, framing as a port's, or protocol: a module written in Lua } -> client." },
 	{ "connect", client_connect, "sn?n?", ROLES | BIND_WAITS,
 	  "connect(host, port, timeout) -> true | nil, message, code: tries every address of the host." },
 	{ "send", client_send, "Sn?", ROLES | BIND_WAITS,

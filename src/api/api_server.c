@@ -2,6 +2,7 @@
 
 #include "api/api_conn.h"
 #include "api/api_group.h"
+#include "api/api_info.h"
 #include "api/api_script.h"
 #include "api/api_task.h"
 #include "lua/app.h"
@@ -292,6 +293,14 @@ static const struct bind_row server_methods[] = {
 	{ "send_message", api_message_send, "ai", LUA_ROLE_SERVING | BIND_WAITS,
 	  "send_message(data, worker_id) -> true | nil, message, code: the pipe_message event of that process gets it; waits while it is too "
 	  "far behind (message_queue_size)." },
+	{ "stats", api_info_stats, "", LUA_ROLE_SERVING,
+	  "stats() -> table: what the server has counted, under Swoole's names, and the connections of each port in `ports`." },
+	{ "stop", api_info_stop, "i?", LUA_ROLE_SERVING,
+	  "stop(worker_id = this one) -> true | nil, message, code: the process is replaced once its work is done." },
+	{ "get_worker_pid", api_info_worker_pid, "i?", LUA_ROLE_SERVING,
+	  "get_worker_pid(worker_id = this one) -> pid | nil, message, code" },
+	{ "get_worker_status", api_info_worker_status, "i?", LUA_ROLE_SERVING,
+	  "get_worker_status(worker_id = this one) -> \"busy\" | \"idle\" | \"exit\"" },
 	{ "reload", server_reload, "", LUA_ROLE_SERVING,
 	  "reload() -> true | nil, message, code: as `luaserv reload`." },
 	{ "shutdown", server_shutdown, "", LUA_ROLE_SERVING,

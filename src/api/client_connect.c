@@ -116,6 +116,7 @@ int client_connect(lua_State *L)
 		.port = get_port(L, c),
 		.family = c->type->family,
 		.type = c->type->socket,
+		.from = c->opts.from,
 		.on_done = on_dialled,
 		.ctx = c,
 	};

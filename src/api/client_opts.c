@@ -34,6 +34,8 @@ static const enum settings_index framing[] = {
 	SETTING_package_max_length,
 };
 
+static const char bind_address[] = "bind_address", bind_port[] = "bind_port";
+
 /* ---- names ---------------------------------------------------------------------------------------------------------- */
 
 static const char *name_of(unsigned i)
@@ -41,12 +43,15 @@ static const char *name_of(unsigned i)
 	if (i < LS_COUNT(framing))
 		return settings_rows[framing[i]].name;
 	i -= (unsigned)LS_COUNT(framing);
-	return i < LS_COUNT(time_rows) ? time_rows[i].name : timeout_row.name;
+	if (i < LS_COUNT(time_rows))
+		return time_rows[i].name;
+	i -= (unsigned)LS_COUNT(time_rows);
+	return i == 0 ? timeout_row.name : i == 1 ? bind_address : bind_port;
 }
 
 static int refuse_name(lua_State *L, const char *name)
 {
-	enum { NAMES = LS_COUNT(framing) + LS_COUNT(time_rows) + 1 };
+	enum { NAMES = LS_COUNT(framing) + LS_COUNT(time_rows) + 3 };
 	const char *nearest = name_of(0);
 	unsigned least = UINT32_MAX;
 
@@ -119,6 +124,26 @@ static void set_framing(lua_State *L, int value, const char *name, struct client
 		state_error(L, "client:set: protocol is http, but a client's messages are tcp, eof or length");
 }
 
+/* Both together, whatever lua_next() says first. */
+static void set_own_address(lua_State *L, int table, struct sock_addr *from)
+{
+	const char *host;
+	lua_Number port;
+	struct err err = { 0 };
+
+	lua_getfield(L, table, bind_address);
+	lua_getfield(L, table, bind_port);
+	host = lua_tostring(L, -2);
+	port = lua_tonumber(L, -1);
+	if (lua_isnil(L, -2) && !lua_isnil(L, -1))
+		state_error(L, "client:set: bind_port needs a bind_address, such as 127.0.0.1 or 0.0.0.0");
+	if (!(port >= 0 && port <= 65535))
+		state_error(L, "client:set: bind_port %.14g is out of range; it must be 0 to 65535", port);
+	if (!lua_isnil(L, -2) && (!host || sock_parse(host, (uint16_t)port, from, &err) < 0))
+		state_error(L, "client:set: bind_address: %s", host ? err.text : "an address is expected");
+	lua_pop(L, 2);
+}
+
 static void drop_draft(struct client_opts *o)
 {
 	settings_port_free(o->draft);
@@ -146,9 +171,11 @@ static void adopt_draft(lua_State *L, struct client_opts *o)
 void client_opts_set(lua_State *L, int table, struct client_opts *o)
 {
 	struct client_times times = o->times;
+	struct sock_addr from = o->from;
 
 	drop_draft(o);
 	set_all_times(L, table, &times);
+	set_own_address(L, table, &from);
 	lua_pushnil(L);
 	while (lua_next(L, table)) {
 		int top = lua_gettop(L);
@@ -160,13 +187,15 @@ void client_opts_set(lua_State *L, int table, struct client_opts *o)
 
 		if (is_framing(name))
 			set_framing(L, top, name, o);
-		else if (!set_time(L, top, name, &times))
+		else if (strcmp(name, bind_address) != 0 && strcmp(name, bind_port) != 0 &&
+		         !set_time(L, top, name, &times))
 			refuse_name(L, name);
 		lua_settop(L, top - 1);
 	}
 	if (o->draft)
 		adopt_draft(L, o);
 	o->times = times;
+	o->from = from;
 }
 
 /* ---- life ------------------------------------------------------------------------------------------------------------ */

@@ -14,9 +14,10 @@ struct client_times {
 
 struct client_opts {
 	struct client_times times;
-	struct port *said;    /* as it was said; NULL: no framing was */
-	struct port *framing; /* what that means */
-	struct port *draft;   /* of a set() that is under way, or raised */
+	struct sock_addr from; /* bind_address, bind_port; len 0: the kernel chooses */
+	struct port *said;     /* as it was said; NULL: no framing was */
+	struct port *framing;  /* what that means */
+	struct port *draft;    /* of a set() that is under way, or raised */
 };
 
 void client_opts_init(struct client_opts *o);

@@ -167,13 +167,20 @@ int client_send(lua_State *L)
 /* A datagram socket that was not connected is made at its first use. */
 static int open_datagrams(lua_State *L, struct client *c, int family)
 {
-	int fd;
+	int fd, r;
 
 	if (c->wire)
 		return 0;
 	fd = sock_datagram(family);
+	if (fd < 0)
+		return fd;
+	r = sock_bind_from(fd, &c->opts.from, family);
+	if (r < 0) {
+		fd_close(&fd);
+		return r;
+	}
 	client_note_loop(L, c);
-	return fd < 0 ? fd : client_open_wire(c, fd);
+	return client_open_wire(c, fd);
 }
 
 int client_sendto(lua_State *L)

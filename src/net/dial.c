@@ -196,15 +196,16 @@ static int await(struct dial *d, int fd)
 }
 
 /* The descriptor of what is connected or will be; or negative errno. */
-static int begin_connect(const struct sock_addr *addr, int type)
+static int begin_connect(const struct sock_addr *addr, int type, const struct sock_addr *from)
 {
 	int family = addr->sa.sa_family;
 	int fd = type == SOCK_DGRAM ? sock_datagram(family) : socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int r = 0;
+	int r;
 
 	if (fd < 0)
 		return type == SOCK_DGRAM ? fd : -errno;
-	if (connect(fd, &addr->sa, addr->len) < 0 && errno != EINPROGRESS && errno != EINTR)
+	r = sock_bind_from(fd, from, family);
+	if (r == 0 && connect(fd, &addr->sa, addr->len) < 0 && errno != EINPROGRESS && errno != EINTR)
 		r = -errno;
 	if (r < 0)
 		fd_close(&fd);
@@ -214,7 +215,7 @@ static int begin_connect(const struct sock_addr *addr, int type)
 /* Ends nothing by itself: what happens is told by an event or the timer. */
 static void try_address(struct dial *d)
 {
-	int fd = begin_connect(&d->addrs[d->at], d->o.type);
+	int fd = begin_connect(&d->addrs[d->at], d->o.type, &d->o.from);
 
 	d->failed = fd < 0 ? fd : await(d, fd);
 	if (d->failed)

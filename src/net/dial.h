@@ -15,9 +15,10 @@ struct dial_opts {
 	struct loop *loop;
 	const char *host; /* a name, an address or the path of a unix socket; copied */
 	uint16_t port;
-	int family;          /* AF_INET6, AF_UNIX; AF_UNSPEC: IPv4 or IPv6 */
-	int type;            /* SOCK_STREAM, SOCK_DGRAM */
-	uint64_t timeout_ms; /* for all of it, shared by the addresses that are left; 0: the kernel's patience */
+	int family;            /* AF_INET6, AF_UNIX; AF_UNSPEC: IPv4 or IPv6 */
+	int type;              /* SOCK_STREAM, SOCK_DGRAM */
+	struct sock_addr from; /* our own address; len 0: the kernel chooses */
+	uint64_t timeout_ms;   /* for all of it, shared by the addresses that are left; 0: the kernel's patience */
 	/* fd >= 0 is connected and the receiver's, non-blocking.  -1: err->code is negative and the sentence names the last address
 	 * and its reason.  The dial is freed on return. */
 	void (*on_done)(void *ctx, int fd, const struct err *err);

@@ -284,6 +284,8 @@ struct engine *engine_new(const struct engine_opts *o, struct err *err)
 		return NULL;
 	}
 	opts.board = e->board;
+	opts.reactors = &e->shared;
+	opts.n_reactors = e->o.reactors;
 	e->worker = worker_new(&opts);
 	return e;
 }

@@ -408,3 +408,17 @@ int sock_datagram(int family)
 		fd_close(&fd);
 	return r < 0 ? r : fd;
 }
+
+int sock_bind_from(int fd, const struct sock_addr *from, int family)
+{
+	int on = 1;
+
+	if (from->len == 0)
+		return 0;
+	if (from->sa.sa_family != family)
+		return -EAFNOSUPPORT;
+	/* A port of our own choice may have connections of before that linger. */
+	if (family != AF_UNIX && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0)
+		return -errno;
+	return bind(fd, &from->sa, from->len) < 0 ? -errno : 0;
+}

@@ -94,4 +94,6 @@ int sock_connect(const struct sock_addr *addr);
 /* A datagram socket, non-blocking; one of paths (AF_UNIX) gets a name from the kernel, so that it can be answered.  Descriptor or negative
  * errno. */
 int sock_datagram(int family);
+/* Gives the socket its own address before it is connected; `from` len 0: the kernel's choice.  -EAFNOSUPPORT: it is of another family. */
+int sock_bind_from(int fd, const struct sock_addr *from, int family);
 int sock_set_nodelay(int fd, bool on);

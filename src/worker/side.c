@@ -74,6 +74,10 @@ int worker_on_side(struct worker *w, unsigned slot, uint64_t generation, const s
 	case FRAME_HELLO:
 		on_hello(w, c);
 		return 0;
+	case FRAME_RETIRE:
+		if (w->o.on_retire)
+			w->o.on_retire(w->o.ctx);
+		return 0;
 	case FRAME_TASK:
 		return w->duties ? duties_on_task(w->duties, c, f, payload) : -EBADMSG;
 	case FRAME_RESULT:

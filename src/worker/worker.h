@@ -6,7 +6,7 @@
 #pragma once
 
 #include "conf/settings.h"
-#include "ipc/board.h"
+#include "ipc/chan.h"
 #include "ipc/link.h"
 #include "loop/loop.h"
 #include "lua/image.h"
@@ -20,6 +20,8 @@ struct worker_opts {
 	unsigned slot;
 	uint64_t generation;
 	struct board_worker *board;
+	const struct shm *reactors; /* process mode: their boards (ipc/chan.h), n_reactors of them */
+	unsigned n_reactors;
 	pid_t master_pid;
 	pid_t manager_pid;
 	/* max_request is reached: the supervisor should replace this process. */

@@ -332,4 +332,25 @@ matrix 'where waiting is impossible' => sub ($mode) {
 	like($other->complaint, qr/luaserv\.client cannot be called while the script is evaluated/, 'is refused with a sentence');
 };
 
+matrix 'an address of its own' => sub ($mode) {
+	my $server = start_server(app => $app);
+	my $upstream = Test::Luaserv::Upstream->listen;
+	my $port = $upstream->port;
+
+	is(run($server, "local c = connected($port, { bind_address = '127.0.0.7' }) return show(c:getsockname().host)"),
+		'127.0.0.7', 'the address');
+	is(run($server, 'local s = luaserv.client("udp"):set { bind_address = "127.0.0.8", timeout = 1 } '
+		. 's:sendto("127.0.0.1", 9, "x") local own = s:getsockname().port s:close() '
+		. "local c = connected($port, { bind_address = '127.0.0.8', bind_port = own }) "
+		. 'local name = c:getsockname() return show(name.host, name.port == own)'), '127.0.0.8 true', 'and the port, also of UDP');
+	is(run($server, "local c = luaserv.client():set { bind_address = '::1' } return show(c:connect('127.0.0.1', $port))"),
+		"nil cannot connect to 127.0.0.1:$port: Address family not supported by protocol 97", 'of another family');
+	is(run($server, "local c = luaserv.client():set { bind_address = '192.0.2.1' } return show(c:connect('127.0.0.1', $port))"),
+		"nil cannot connect to 127.0.0.1:$port: Cannot assign requested address 99", 'of another machine');
+	like(run($server, 'return show(pcall(luaserv.client().set, luaserv.client(), { bind_port = 5 }))'),
+		qr/bind_port needs a bind_address/, 'a port alone');
+	like(run($server, 'return show(pcall(luaserv.client().set, luaserv.client(), { bind_address = "not.an.ip" }))'),
+		qr/client:set: bind_address: /, 'a name');
+};
+
 done_testing();
