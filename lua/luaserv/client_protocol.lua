@@ -1,5 +1,6 @@
--- luaserv.client with a protocol written in Lua, the same module that a port may have: over the functions of the client that know
--- bytes only.  A protocol's own mistakes raise where recv or send was called; a peer that does not keep to it is hung up on.
+-- luaserv.client with a protocol written in Lua, the same module that a port may have: over the functions of the
+-- client that know bytes only.  A protocol's own mistakes raise where recv or send was called; a peer that does not
+-- keep to it is hung up on.
 local time = require "luaserv.core.time"
 
 local ready_made = { tcp = true, eof = true, length = true, http = true }

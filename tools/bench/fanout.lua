@@ -7,6 +7,13 @@ local server = luaserv.server("127.0.0.1", port, os.getenv "BENCH_MODE")
 local udp = server:listen("127.0.0.1", udp_port, "udp")
 local members = {}
 
+-- Echo over a unix socket.
+local unix = server:listen((assert(os.getenv "BENCH_PATH", "BENCH_PATH is not set")))
+unix:set { protocol = "tcp" }
+unix:on("receive", function(server, fd, _, data)
+	server:send(fd, data)
+end)
+
 server:set { protocol = "eof", open_eof_split = true, package_eof = "\n", worker_num = 1 }
 
 server:on("receive", function(server, fd, reactor_id, data)
