@@ -172,7 +172,7 @@ static int push_info(lua_State *L, const struct frame_info *info, struct str uid
 
 int api_conn_info(lua_State *L)
 {
-	const struct session *s = session_find(worker_current(), id_of(L));
+	const struct session *s = session_known(worker_current(), id_of(L));
 	struct frame_info info;
 
 	if (!s || s->moved)
@@ -199,7 +199,7 @@ static int push_existence(lua_State *L, const struct frame_info *info, struct st
 
 int api_conn_exists(lua_State *L)
 {
-	const struct session *s = session_find(worker_current(), id_of(L));
+	const struct session *s = session_known(worker_current(), id_of(L));
 
 	if (!s || s->moved)
 		return inquiry_info(worker_current(), L, id_of(L), "server:exists", push_existence);

@@ -6,7 +6,7 @@
 int group_change(struct worker *w, conn_id id, struct str name, bool join)
 {
 	struct frame f = { .type = join ? FRAME_JOIN : FRAME_LEAVE, .conn = id };
-	const struct session *s = session_find(w, id);
+	const struct session *s = session_known(w, id);
 
 	return s && s->closed ? CODE_CLOSED : codes_of_send(worker_send_any(w, &f, &name, 1));
 }

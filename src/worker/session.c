@@ -384,6 +384,7 @@ static int run_alone(struct worker *w, const struct frame *f, struct str payload
 {
 	struct session *s = make(w, f->conn, &w->o.settings->ports[f->arg]);
 
+	s->alone = true;
 	s->closed = true; /* freed when its one event has been handled */
 	if (add_event(s, EVENT_receive, payload, NULL) < 0) {
 		lose_message(s);
@@ -468,9 +469,16 @@ void session_on_ack(struct worker *w, const struct frame *f)
 
 /* ---- what the app wants ------------------------------------------------------------------------------------------------------------ */
 
-int session_close(struct worker *w, conn_id id, bool reset)
+struct session *session_known(struct worker *w, conn_id id)
 {
 	struct session *s = session_find(w, id);
+
+	return s && s->alone ? NULL : s;
+}
+
+int session_close(struct worker *w, conn_id id, bool reset)
+{
+	struct session *s = session_known(w, id);
 	struct frame f = {
 		.type = FRAME_CLOSE,
 		.flags = reset ? FRAME_RESET : 0,
@@ -501,7 +509,7 @@ static int send_unknown(struct worker *w, lua_State *L, conn_id id, struct str b
 static int sending_code(const struct session *s)
 {
 	if (s->closed)
-		return CODE_CLOSED_BY_PEER;
+		return s->out.closed;
 	return s->closing ? CODE_CLOSING : 0;
 }
 
@@ -523,7 +531,7 @@ static int sent(struct session *s, lua_State *L, int n)
 
 int session_send(struct worker *w, lua_State *L, conn_id id, int idx, bool wait)
 {
-	struct session *s = session_find(w, id);
+	struct session *s = session_known(w, id);
 	const char *what = wait ? "server:sendwait" : "server:send";
 	struct str bytes = { 0 };
 	int refused = protocol_encode(w, s, L, idx, what);
@@ -535,8 +543,6 @@ int session_send(struct worker *w, lua_State *L, conn_id id, int idx, bool wait)
 		return codes_push(L, CODE_EMPTY);
 	if (!s || s->port->index >= w->o.settings->n_ports)
 		return send_unknown(w, L, id, bytes);
-	if (s->closed && !s->connected_us)
-		return send_unknown(w, L, id, bytes); /* run_alone() */
 
 	int code = sending_code(s);
 
@@ -570,7 +576,7 @@ static int send_file_unknown(struct worker *w, lua_State *L, conn_id id, const s
 
 int session_send_file(struct worker *w, lua_State *L, conn_id id, const char *path, uint64_t offset, uint64_t length)
 {
-	struct session *s = session_find(w, id);
+	struct session *s = session_known(w, id);
 	struct frame_file file = { .offset = offset };
 	int code = s ? sending_code(s) : 0;
 
@@ -590,7 +596,7 @@ int session_send_file(struct worker *w, lua_State *L, conn_id id, const char *pa
 int session_confirm(struct worker *w, conn_id id)
 {
 	struct frame f = { .type = FRAME_CONFIRM, .conn = id };
-	const struct session *s = session_find(w, id);
+	const struct session *s = session_known(w, id);
 
 	return s && s->closed ? CODE_CLOSED : codes_of_send(worker_send_any(w, &f, NULL, 0));
 }
@@ -598,7 +604,7 @@ int session_confirm(struct worker *w, conn_id id)
 int session_protect(struct worker *w, conn_id id, bool protect)
 {
 	struct frame f = { .type = FRAME_PROTECT, .conn = id, .arg = protect };
-	struct session *s = session_find(w, id);
+	struct session *s = session_known(w, id);
 	int code = s && s->closed ? CODE_CLOSED : codes_of_send(worker_send_any(w, &f, NULL, 0));
 
 	if (s && code == 0)
@@ -609,7 +615,7 @@ int session_protect(struct worker *w, conn_id id, bool protect)
 int session_bind(struct worker *w, conn_id id, struct str uid)
 {
 	struct frame f = { .type = FRAME_BIND, .conn = id };
-	struct session *s = session_find(w, id);
+	struct session *s = session_known(w, id);
 	int code = s && s->closed ? CODE_CLOSED : codes_of_send(worker_send_any(w, &f, &uid, 1));
 
 	if (s && code == 0) {
@@ -652,7 +658,7 @@ struct session *session_next(struct worker *w, size_t *cursor)
 int session_pause(struct worker *w, conn_id id, bool pause)
 {
 	struct frame f = { .type = pause ? FRAME_PAUSE : FRAME_RESUME, .conn = id };
-	struct session *s = session_find(w, id);
+	struct session *s = session_known(w, id);
 
 	if (!s)
 		return codes_of_send(worker_send_any(w, &f, NULL, 0));

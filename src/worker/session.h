@@ -44,6 +44,7 @@ struct session {
 	bool moved;                /* another worker has the connection now */
 	bool closing;              /* close() was called here */
 	bool closed;               /* CLOSED came */
+	bool alone;                /* of the connection only one message is known, which its events hold */
 	struct protocol *protocol; /* makes messages of received bytes; NULL: the reactor has */
 	bool recalled;             /* RECALL came and was not answered yet */
 	uint16_t blame;            /* enum close_reason to close with, if the peer is to blame */
@@ -51,6 +52,8 @@ struct session {
 
 /* NULL: not known in this worker. */
 struct session *session_find(struct worker *w, conn_id id);
+/* The same for what the app does with a connection: NULL also when only one message of it is known. */
+struct session *session_known(struct worker *w, conn_id id);
 void session_on_open(struct worker *w, const struct frame *f, struct str payload);
 int session_on_data(struct worker *w, const struct frame *f, struct str payload);
 int session_on_closed(struct worker *w, const struct frame *f, struct str payload);

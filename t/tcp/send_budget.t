@@ -72,6 +72,30 @@ matrix 'a waiting send ends when the client goes' => sub ($mode) {
 	ok($server->wait_idle, 'nothing is left');
 };
 
+my $several = <<'LUA';
+local luaserv = require "luaserv"
+local server = luaserv.server("127.0.0.1", $PORT)
+$NOTE
+server:on("receive", function(server, fd, reactor_id, data)
+	for i = 1, 9 do
+		luaserv.go(function()
+			server:send(fd, tostring(i):rep(100000))
+			note(i)
+		end)
+	end
+end)
+server:start()
+LUA
+
+matrix 'those who wait go on in the order they came' => sub ($mode) {
+	my $server = start_server(app => $several, settings => {%small});
+	my $client = $server->client(rcvbuf => 8192, timeout => 20);
+
+	$client->send('x');
+	is($client->recv(900_000) =~ tr{1-9}{}sr, q{123456789}, 'each whole, one after the other');
+	is(join(' ', $server->wait_notes(9)), '1 2 3 4 5 6 7 8 9', 'and so do their coroutines');
+};
+
 matrix 'others are served meanwhile' => sub ($mode) {
 	my $server = start_server(app => $app, settings => {%small});
 	my $slow = $server->client(rcvbuf => 8192);
