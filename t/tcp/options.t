@@ -88,7 +88,7 @@ matrix 'backlog' => sub ($mode) {
 	my $full = eval {
 		for (1 .. 6) {
 			push @clients, Test::Luaserv::Client->connect(port => $server->port, timeout => 0.5);
-			die "full\n" if !$clients[-1]->wait_ready(1, Time::HiRes::time() + 0.5) || !getpeername $clients[-1]->sock;
+			die "full\n" if !$clients[-1]->wait_ready(1, Test::Luaserv::Util::now() + 0.5) || !getpeername $clients[-1]->sock;
 		}
 		1;
 	};
