@@ -3,6 +3,7 @@
 #include "api/api_conn.h"
 #include "api/api_group.h"
 #include "api/api_info.h"
+#include "api/api_message.h"
 #include "api/api_script.h"
 #include "api/api_task.h"
 #include "lua/app.h"
@@ -237,6 +238,8 @@ static const struct bind_row server_methods[] = {
 	{ "set", server_set, "t", LUA_ROLE_ALL, "set(settings) -> server: several calls merge." },
 	{ "on", server_on, "sa", LUA_ROLE_ALL, "on(event, handler) -> server: see the events' reference." },
 	{ "listen", server_listen, "s?i?s?", LUA_ROLE_ALL, "listen(host, port, type) -> port: one more listener." },
+	{ "add_command", api_message_add_command, "sa", LUA_ROLE_ALL,
+	  "add_command(name, handler) -> server: handler(server, data) answers server:command(name, …) of any process." },
 	{ "start", server_start, "", LUA_ROLE_ALL, "start(): ends the script's part; the runtime takes over." },
 	{ "send", api_conn_send, "ia", LUA_ROLE_SERVING,
 	  "send(fd, data) -> true | nil, message, code: waits while the connection's budget is used up. data is a string, or what "
@@ -293,6 +296,8 @@ static const struct bind_row server_methods[] = {
 	{ "send_message", api_message_send, "ai", LUA_ROLE_SERVING | BIND_WAITS,
 	  "send_message(data, worker_id) -> true | nil, message, code: the pipe_message event of that process gets it; waits while it is too "
 	  "far behind (message_queue_size)." },
+	{ "command", api_message_command, "sia?n?", LUA_ROLE_SERVING | BIND_WAITS,
+	  "command(name, worker_id, data, timeout = 5) -> value | nil, message, code: what that process's handler of the command returns." },
 	{ "stats", api_info_stats, "", LUA_ROLE_SERVING,
 	  "stats() -> table: what the server has counted, under Swoole's names, and the connections of each port in `ports`." },
 	{ "stop", api_info_stop, "i?", LUA_ROLE_SERVING,

@@ -11,6 +11,7 @@ static const struct {
 } texts[] = {
 	{ CODE_NO_MEMORY, "there is no memory" },
 	{ CODE_PARAMS, "the arguments make no sense" },
+	{ CODE_QUEUE_FULL, "the receiver is too far behind" },
 	{ CODE_WRONG_OPERATION, "that cannot be done here" },
 	{ CODE_EMPTY, "there is nothing to send" },
 	{ CODE_FILE_NOT_FOUND, "the file cannot be opened" },

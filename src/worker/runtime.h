@@ -32,6 +32,7 @@ struct worker {
 	struct orders *orders;            /* tasks asked of them */
 	struct duties *duties;            /* tasks they ask of this one; NULL: it is no task worker */
 	struct messages *messages;
+	struct commands *commands;
 	struct list questions; /* struct question, see inquiry.c */
 	uint32_t asked;
 	unsigned n_byes;

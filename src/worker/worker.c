@@ -4,6 +4,7 @@
 #include "lua/bind.h"
 #include "lua/framer.h"
 #include "sys/bell.h"
+#include "worker/commands.h"
 #include "worker/duties.h"
 #include "worker/inquiry.h"
 #include "worker/messages.h"
@@ -480,6 +481,7 @@ struct worker *worker_new(const struct worker_opts *opts)
 	list_init(&w->colleagues);
 	w->orders = orders_new(w);
 	w->messages = messages_new(w);
+	w->commands = commands_new(w);
 	w->duties = w->kind == CREW_TASK ? duties_new(w) : NULL;
 	board_set(&w->o.board->pid, (uint64_t)getpid());
 	map_init(&w->sessions);
@@ -557,6 +559,7 @@ void worker_free(struct worker *w)
 	}
 	orders_free(w->orders);
 	messages_free(w->messages);
+	commands_free(w->commands);
 	duties_free(w->duties);
 	for (struct list *it; (it = list_first(&w->colleagues));)
 		colleague_free(LS_CONTAINER_OF(it, struct colleague, link));

@@ -72,7 +72,7 @@ matrix 'to workers and task workers' => sub ($mode) {
 	is($client->send("large 2\n")->recv_until("\n"), "true\n", 'a large one');
 	is(($server->wait_notes(4))[3], 'large 5000000', 'whole');
 	like($client->send("wrong\n")->recv_until("\n"),
-		qr/there is no other process [01]; they are 0 to 3; .*no other process 4; .*no other process -1; .*data\.at\[1\] is a function/,
+		qr/process [01] is this one itself; .*there is no process 4; they are 0 to 3; .*there is no process -1; .*data\.at\[1\] is a function/,
 		'wrong use');
 };
 
