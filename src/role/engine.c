@@ -378,3 +378,8 @@ int engine_on_side(struct engine *e, unsigned slot, uint64_t generation, const s
 {
 	return worker_on_side(e->worker, slot, generation, f, payload);
 }
+
+void engine_slot_failed(struct engine *e, unsigned slot, bool failed)
+{
+	worker_slot_failed(e->worker, slot, failed);
+}

@@ -54,6 +54,8 @@ int engine_on_down(struct engine *e, const struct frame *f, struct str payload);
 void engine_meet(struct engine *e, unsigned slot, uint64_t generation, struct link *line, int board_fd);
 /* It has ended, with that status of waitpid. */
 void engine_part(struct engine *e, unsigned slot, uint64_t generation, pid_t pid, int status);
+/* A slot has failed and gets no process, or is tried again. */
+void engine_slot_failed(struct engine *e, unsigned slot, bool failed);
 /* A frame from it.  Negative: it broke the rules. */
 int engine_on_side(struct engine *e, unsigned slot, uint64_t generation, const struct frame *f, struct str payload);
 /* A new access log, taken. */

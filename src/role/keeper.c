@@ -252,6 +252,7 @@ void keeper_slot_failed(struct keeper *k, unsigned slot, bool failed)
 	if (slot >= k->n_slots || k->slots[slot].failed == failed)
 		return;
 	k->slots[slot].failed = failed;
+	peers_tell_state(k, slot, failed);
 	for (unsigned i = 0; i < k->o.reactors; i++)
 		reactor_slot_failed(k->reactors[i], slot, failed);
 	if (k->o.reactors)

@@ -283,6 +283,10 @@ static void on_msg(struct control *c, struct ctl_msg *m)
 		if (w->mesh)
 			mesh_remove(w->mesh, m->slot, m->generation, (pid_t)m->value, (int)m->extra);
 		break;
+	case CTL_CREW_STATE:
+		if (w->engine)
+			engine_slot_failed(w->engine, m->slot, m->value == 1);
+		break;
 	case CTL_LOAD:
 		r = load(w, m);
 		break;

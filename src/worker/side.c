@@ -96,3 +96,9 @@ int worker_on_side(struct worker *w, unsigned slot, uint64_t generation, const s
 		return -EBADMSG;
 	}
 }
+
+void worker_slot_failed(struct worker *w, unsigned slot, bool failed)
+{
+	if (slot < crew_count(w->o.settings) && crew_kind(w->o.settings, slot) == CREW_TASK)
+		orders_on_slot(w->orders, slot, failed);
+}

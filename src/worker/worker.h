@@ -49,6 +49,8 @@ int worker_foreign(struct worker *w, const struct frame *f, struct str payload);
 void worker_meet(struct worker *w, unsigned slot, uint64_t generation, struct link *line, int board_fd);
 /* It has ended, with that status of waitpid, and everything it sent has come. */
 void worker_part(struct worker *w, unsigned slot, uint64_t generation, pid_t pid, int status);
+/* A slot has failed and gets no process, or is tried again. */
+void worker_slot_failed(struct worker *w, unsigned slot, bool failed);
 /* A frame from it.  -EBADMSG: that is none it may send. */
 int worker_on_side(struct worker *w, unsigned slot, uint64_t generation, const struct frame *f, struct str payload);
 /* The eventfd that reactors ring (process mode); taken. */
