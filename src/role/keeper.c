@@ -84,8 +84,9 @@ static int map_gen(struct keeper *k, struct keeper_gen *g, struct err *err)
 
 static struct release *release_of(const struct keeper *k, uint64_t epoch)
 {
-	if (k->accepted->epoch == epoch)
-		return k->accepted;
+	for (unsigned i = 0; i < k->n_slots; i++)
+		if (k->slots[i].release->epoch == epoch)
+			return k->slots[i].release;
 	return k->candidate && k->candidate->epoch == epoch ? k->candidate : NULL;
 }
 
@@ -302,10 +303,27 @@ static void on_all_reconfigured(void *ctx)
 	k->o.on_committed(k->o.ctx);
 }
 
-void keeper_commit(struct keeper *k)
+static void use_release(struct keeper *k, struct release *r, bool tasks_only)
+{
+	k->epoch = r->epoch;
+	for (unsigned i = 0; i < k->n_slots; i++) {
+		if (tasks_only && crew_kind(&r->settings, i) != CREW_TASK)
+			continue;
+		release_unref(k->slots[i].release);
+		k->slots[i].release = release_ref(r);
+	}
+}
+
+void keeper_commit(struct keeper *k, bool tasks_only)
 {
 	if (!k->candidate || k->replaced)
 		return;
+	use_release(k, k->candidate, tasks_only);
+	if (tasks_only) {
+		keeper_abandon(k);
+		k->o.on_committed(k->o.ctx);
+		return;
+	}
 	k->replaced = k->accepted;
 	k->accepted = k->candidate;
 	k->candidate = NULL;
@@ -414,6 +432,7 @@ int keeper_init(struct keeper *k, const struct keeper_opts *o, struct err *err)
 	list_init(&k->gens);
 	k->n_slots = crew_count(&o->release->settings);
 	k->slots = xzalloc(k->n_slots * sizeof *k->slots);
+	use_release(k, o->release, false);
 	k->reactors = xzalloc((o->reactors + 1) * sizeof(struct reactor *));
 	k->given = xzalloc((o->reactors + 1) * sizeof *k->given);
 	k->bells = xzalloc((o->reactors + 1) * sizeof *k->bells);
@@ -465,6 +484,8 @@ void keeper_fini(struct keeper *k)
 	release_unref(k->accepted);
 	release_unref(k->candidate);
 	release_unref(k->replaced);
+	for (unsigned i = 0; i < k->n_slots; i++)
+		release_unref(k->slots[i].release);
 	free(k->slots);
 	free(k->reactors);
 	free(k->given);

@@ -35,6 +35,8 @@ struct keeper_gen {
 struct keeper_slot {
 	bool failed;
 	uint64_t restarts; /* after deaths nobody wanted */
+	struct release
+		*release; /* what its processes run; another than the server's after a reload of task workers alone */
 };
 
 /* Counters of processes that are gone (base mode, where the counters of connections die with the process). */
@@ -69,6 +71,7 @@ struct keeper_opts {
 struct keeper {
 	struct keeper_opts o;
 	struct release *accepted;
+	uint64_t epoch;            /* the newest that was accepted */
 	struct release *candidate; /* NULL: none */
 	struct release *replaced;  /* while the reactors change over */
 	struct list gens;
@@ -109,8 +112,8 @@ void keeper_slot_failed(struct keeper *k, unsigned slot, bool failed);
 /* The candidate is taken. */
 void keeper_try(struct keeper *k, struct release *candidate);
 void keeper_abandon(struct keeper *k);
-/* on_committed follows. */
-void keeper_commit(struct keeper *k);
+/* For all slots, or for those of task workers.  on_committed follows. */
+void keeper_commit(struct keeper *k, bool tasks_only);
 
 /* The manager died: what it had not finished is undone. */
 void keeper_forget_unfinished(struct keeper *k);
