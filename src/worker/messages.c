@@ -162,10 +162,25 @@ static void prune_all(struct messages *m)
 	}
 }
 
-size_t messages_pending(struct messages *m)
+static size_t count(const struct list *messages)
 {
+	size_t n = 0;
+
+	LS_LIST_EACH (it, messages)
+		n++;
+	return n;
+}
+
+size_t messages_pending(struct messages *m, bool last)
+{
+	size_t n;
+
 	prune_all(m);
-	return m->pending;
+	n = m->pending;
+	for (unsigned i = 0; last && i < m->n_boxes; i++)
+		if (!colleague_of_slot(m->worker, i))
+			n -= count(&m->boxes[i].waiting);
+	return n;
 }
 
 static struct message *new_message(struct box *b, const struct packed *value)

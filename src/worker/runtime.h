@@ -45,6 +45,7 @@ struct worker {
 	uint64_t retire_at;       /* 0: never */
 	bool retired;
 	bool draining;
+	bool last; /* the whole server stops */
 	bool drained;
 	bool cancelled;          /* background coroutines were told to end */
 	uint64_t drain_deadline; /* loop time */

@@ -402,7 +402,7 @@ static bool is_quiet(struct worker *w)
 
 	if (w->in_flight > 0 || w->requests.count > 0 || !list_empty(&w->ready))
 		return false;
-	if (orders_count(w->orders) > 0 || messages_pending(w->messages) > 0 ||
+	if (orders_count(w->orders) > 0 || messages_pending(w->messages, w->last) > 0 ||
 	    (w->duties && duties_count(w->duties) > 0))
 		return false;
 	for (const struct map_entry *e; (e = map_next(&w->sessions, &cursor));)
@@ -441,7 +441,7 @@ static void check_drained(struct timer *t)
 				"max_wait_time is over; %u requests, %zu connections, %zu tasks asked for, %zu tasks to be done and "
 				"%zu messages on their way are given up",
 				w->in_flight, w->sessions.count, orders_count(w->orders),
-				w->duties ? duties_count(w->duties) : 0, messages_pending(w->messages));
+				w->duties ? duties_count(w->duties) : 0, messages_pending(w->messages, false));
 		w->drained = true;
 		protocol_return_all(w);
 		say_done(w);
@@ -451,11 +451,12 @@ static void check_drained(struct timer *t)
 	timer_set(w->o.loop, t, quiet ? DRAIN_CHECK_MS : DRAIN_CHECK_MS / 5);
 }
 
-void worker_drain(struct worker *w, uint64_t wait_ms)
+void worker_drain(struct worker *w, uint64_t wait_ms, bool last)
 {
 	uint64_t now = loop_now(w->o.loop);
 
 	w->drain_deadline = now + wait_ms;
+	w->last |= last;
 	if (w->draining)
 		return;
 	w->draining = true;
