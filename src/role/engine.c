@@ -142,6 +142,8 @@ int engine_start(struct engine *e, struct err *err)
 		e->listeners[i] = -1;
 		r = reactor_listen(e->reactor, fd, &settings_of(e)->ports[i], err);
 	}
+	if (r == 0)
+		worker_begin(e->worker);
 	return r;
 }
 
@@ -242,6 +244,13 @@ static void on_retire(void *ctx)
 	e->o.on_retire(e->o.ctx);
 }
 
+static void on_finished(void *ctx, int code)
+{
+	struct engine *e = ctx;
+
+	e->o.on_finished(e->o.ctx, code);
+}
+
 static int open_memory(struct engine *e, struct err *err)
 {
 	uint32_t ring_size = (uint32_t)settings_of(e)->ring_size;
@@ -269,6 +278,7 @@ struct engine *engine_new(const struct engine_opts *o, struct err *err)
 		.master_pid = o->master_pid,
 		.manager_pid = o->manager_pid,
 		.on_retire = on_retire,
+		.on_finished = on_finished,
 		.on_drained = on_drained,
 		.ctx = e,
 	};

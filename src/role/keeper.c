@@ -82,9 +82,10 @@ static int map_gen(struct keeper *k, struct keeper_gen *g, struct err *err)
 	return r;
 }
 
+/* A user process may be asked for with a release that has been replaced in this moment. */
 static struct release *release_of(const struct keeper *k, uint64_t epoch)
 {
-	if (k->accepted->epoch == epoch)
+	if (k->accepted->epoch >= epoch)
 		return k->accepted;
 	return k->candidate && k->candidate->epoch == epoch ? k->candidate : NULL;
 }
@@ -108,6 +109,7 @@ static int fill_gen(struct keeper *k, struct keeper_gen *g, bool canary, pid_t m
 
 	if (!setup.release || g->slot >= k->n_slots)
 		return err_set(err, -EINVAL, "there is no such slot or release");
+	g->epoch = setup.release->epoch;
 	r = map_gen(k, g, err);
 	if (r < 0)
 		return r;
@@ -228,6 +230,8 @@ void keeper_gone(struct keeper *k, unsigned slot, uint64_t generation, int statu
 
 	if (slot < k->n_slots && unexpected)
 		k->slots[slot].restarts++;
+	if (slot < k->n_slots)
+		k->slots[slot].status = status;
 	if (!g)
 		return;
 	list_del(&g->link);

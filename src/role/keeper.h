@@ -33,7 +33,8 @@ struct keeper_gen {
 };
 
 struct keeper_slot {
-	bool failed;
+	bool failed;       /* it is left empty */
+	int status;        /* of waitpid: how its last process ended */
 	uint64_t restarts; /* after deaths nobody wanted */
 };
 

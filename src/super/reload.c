@@ -51,7 +51,7 @@ static void unroll_next(struct reload *r)
 {
 	struct super *s = r->super;
 
-	for (; r->cursor < s->n_slots; r->cursor++) {
+	for (; r->cursor < s->n_rolling; r->cursor++) {
 		struct slot *slot = &s->slots[r->cursor];
 
 		if (slot->serving && slot->serving->epoch == r->candidate->epoch) {
@@ -92,7 +92,7 @@ static void roll_next(struct reload *r)
 
 	r->cursor++;
 	r->tries = 0;
-	if (r->cursor < s->n_slots) {
+	if (r->cursor < s->n_rolling) {
 		roll_slot(r);
 		return;
 	}
@@ -110,6 +110,8 @@ void reload_committed(struct reload *r)
 		return;
 	release_unref(s->release);
 	s->release = release_ref(r->candidate);
+	for (unsigned i = s->n_rolling; i < s->n_slots; i++)
+		slot_renew(&s->slots[i], s->release);
 	log_notice("the reload is committed: generation %" PRIu64 " serves", s->release->epoch);
 	super_run_hook(s, &hook);
 	finish(r, &none);

@@ -32,6 +32,7 @@ struct slot {
 	struct timer retry;
 	unsigned quick_deaths; /* in a row */
 	bool failed;           /* it gets no process until a reload */
+	bool resting;          /* nor then: its user process has ended, and its `restart` says so */
 	bool rolling;          /* the reload waits for `next` */
 	bool canary;           /* `next` is held when it is ready */
 };
@@ -50,6 +51,9 @@ void slot_admit(struct slot *s);
 /* Drops the successor, if one was rolled, and goes on with `release`. */
 void slot_unroll(struct slot *s, struct release *release);
 
+/* A slot that reloads pass by: its next process runs `release`, and it gets one now if it was given up. */
+void slot_renew(struct slot *s, struct release *release);
+
 /* Takes a process that an earlier supervisor started. Called in the order of their generations: the last
  * one serves. */
 void slot_adopt(struct slot *s, struct ward *w, uint64_t wait_ms);
@@ -57,6 +61,8 @@ void slot_adopt(struct slot *s, struct ward *w, uint64_t wait_ms);
 void slot_stop(struct slot *s, uint64_t wait_ms);
 void slot_kill(struct slot *s);
 bool slot_is_empty(const struct slot *s);
+/* "task worker 3", "user process 4 (clock)".  Returns `out`. */
+const char *slot_name(const struct slot *s, char *out, size_t cap);
 /* Calls fn for each process of the slot. */
 void slot_each(struct slot *s, void (*fn)(struct ward *w, void *arg), void *arg);
 
