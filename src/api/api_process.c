@@ -119,7 +119,7 @@ static int slot_of(const struct user_process *p)
 {
 	const struct worker *w = worker_current();
 
-	return w && p->index != NOT_ADDED ? (int)crew_rolling(w->o.settings) + p->index : -1;
+	return w && p->index != NOT_ADDED ? (int)crew_first_process(w->o.settings) + p->index : -1;
 }
 
 static int push_id(lua_State *L, void *object)

@@ -1,20 +1,20 @@
 #include "conf/crew.h"
 
-unsigned crew_rolling(const struct settings *s)
+unsigned crew_first_process(const struct settings *s)
 {
 	return (unsigned)(s->worker_num + s->task_worker_num);
 }
 
 unsigned crew_count(const struct settings *s)
 {
-	return crew_rolling(s) + s->n_processes;
+	return crew_first_process(s) + s->n_processes;
 }
 
 enum crew_kind crew_kind(const struct settings *s, unsigned slot)
 {
 	if (slot < s->worker_num)
 		return CREW_WORKER;
-	return slot < crew_rolling(s) ? CREW_TASK : CREW_PROCESS;
+	return slot < crew_first_process(s) ? CREW_TASK : CREW_PROCESS;
 }
 
 const char *crew_title(const struct settings *s, unsigned slot)
@@ -26,7 +26,7 @@ const char *crew_title(const struct settings *s, unsigned slot)
 
 const struct userproc *crew_process(const struct settings *s, unsigned slot)
 {
-	unsigned first = crew_rolling(s);
+	unsigned first = crew_first_process(s);
 
 	return slot >= first && slot < crew_count(s) ? &s->processes[slot - first] : NULL;
 }

@@ -12,7 +12,7 @@ unsigned crew_count(const struct settings *s);
 enum crew_kind crew_kind(const struct settings *s, unsigned slot);
 /* "worker", "task worker", "user process": for messages. */
 const char *crew_title(const struct settings *s, unsigned slot);
-/* How many of the slots a reload rolls; these come first. */
-unsigned crew_rolling(const struct settings *s);
+/* The first slot of user processes. */
+unsigned crew_first_process(const struct settings *s);
 /* What the script said of a user process; NULL: the slot is none. */
 const struct userproc *crew_process(const struct settings *s, unsigned slot);

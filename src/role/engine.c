@@ -38,6 +38,7 @@ struct engine {
 	unsigned quiet_turns;
 	uint64_t stop_at; /* loop time by which everything must have ended */
 	bool stopping;
+	bool last;    /* the whole server stops */
 	bool closing; /* the reactor was told to close what is idle */
 	bool drained; /* the reactor has no connection any more */
 	bool worker_drains;
@@ -173,7 +174,7 @@ static void drain_worker(struct engine *e)
 	if (e->worker_drains)
 		return;
 	e->worker_drains = true;
-	worker_drain(e->worker, time_left(e));
+	worker_drain(e->worker, time_left(e), e->last);
 }
 
 static void on_reactor_drained(void *ctx)
@@ -222,12 +223,13 @@ void engine_stop(struct engine *e, uint64_t wait_ms, bool now)
 
 	if (sooner)
 		e->stop_at = at;
+	e->last |= now;
 	if (!e->stopping)
 		begin_stop(e);
 	if (e->stopped)
 		return;
-	if (e->worker_drains && sooner)
-		worker_drain(e->worker, wait_ms);
+	if (e->worker_drains && (sooner || now))
+		worker_drain(e->worker, time_left(e), now);
 	if (e->stopped || !e->reactor || e->drained)
 		return;
 	timer_set(e->o.loop, &e->deadline, time_left(e));

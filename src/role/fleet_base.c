@@ -208,11 +208,11 @@ static void abandon(void *ctx)
 	keeper_abandon(f->base.keeper);
 }
 
-static void commit(void *ctx)
+static void commit(void *ctx, bool tasks_only)
 {
 	struct base_fleet *f = ctx;
 
-	keeper_commit(f->base.keeper);
+	keeper_commit(f->base.keeper, tasks_only);
 }
 
 static void reloaded(void *ctx, uint64_t tag, const struct err *err)
@@ -246,9 +246,9 @@ static int start(struct fleet *base, struct err *err LS_UNUSED)
 	return 0;
 }
 
-static void reload(struct fleet *base, uint64_t tag)
+static void reload(struct fleet *base, uint64_t tag, bool tasks_only)
 {
-	super_reload(of(base)->super, tag);
+	super_reload(of(base)->super, tag, tasks_only);
 }
 
 static void stop(struct fleet *base, uint64_t wait_ms)

@@ -55,7 +55,7 @@ static void answer_all(struct process_fleet *f, const char *text)
 		answer(f, f->tags[0], false, text);
 }
 
-static void reload(struct fleet *base, uint64_t tag)
+static void reload(struct fleet *base, uint64_t tag, bool tasks_only)
 {
 	struct process_fleet *f = of(base);
 
@@ -65,7 +65,7 @@ static void reload(struct fleet *base, uint64_t tag)
 	}
 	if (tag)
 		f->tags[f->n_tags++] = tag;
-	control_say(&f->manager->control, CTL_RELOAD, tag, 0);
+	control_say(&f->manager->control, CTL_RELOAD, tag, tasks_only);
 }
 
 /* ---- what the manager asks ------------------------------------------------------------------- */
@@ -172,7 +172,7 @@ static void on_msg(struct foreman *m, struct ctl_msg *msg)
 		keeper_abandon(k);
 		break;
 	case CTL_COMMIT:
-		keeper_commit(k);
+		keeper_commit(k, msg->value == 1);
 		break;
 	case CTL_RESULT:
 		on_result(f, msg);
@@ -236,6 +236,31 @@ static void send_config(struct process_fleet *f)
 	free(text);
 }
 
+static void send_slot_releases(struct process_fleet *f)
+{
+	struct keeper *k = f->base.keeper;
+
+	for (unsigned i = 0; i < k->n_slots; i++) {
+		const struct release *r = k->slots[i].release;
+		struct ctl_msg msg = {
+			.type = CTL_SLOT_RELEASE, .slot = i, .n_fds = 2, .fds = { r->settings_fd, r->image_fd }
+		};
+
+		if (r != k->accepted)
+			control_send(&f->manager->control, &msg);
+	}
+}
+
+static void send_slot_ends(struct process_fleet *f)
+{
+	for (unsigned i = 0; i < f->base.keeper->n_slots; i++) {
+		struct ctl_msg msg = { .type = CTL_SLOT_ENDED, .slot = i };
+
+		if (keeper_has_ended(f->base.keeper, i))
+			control_send(&f->manager->control, &msg);
+	}
+}
+
 /* What an earlier manager left: processes that serve, the older ones of a slot first. */
 static void send_heritage(struct process_fleet *f)
 {
@@ -280,6 +305,8 @@ static int start_manager(struct process_fleet *f, struct err *err)
 	if (!f->manager)
 		return err->code;
 	send_config(f);
+	send_slot_releases(f);
+	send_slot_ends(f);
 	send_heritage(f);
 	control_say(&f->manager->control, CTL_RUN, f->serving, 0);
 	send_ends(f);

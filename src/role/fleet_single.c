@@ -101,7 +101,7 @@ static int start(struct fleet *base, struct err *err)
 	return 0;
 }
 
-static void reload(struct fleet *base, uint64_t tag)
+static void reload(struct fleet *base, uint64_t tag, bool tasks_only LS_UNUSED)
 {
 	base->on_reloaded(base->ctx, tag, false, "single mode cannot reload; restart the server");
 }

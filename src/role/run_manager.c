@@ -157,9 +157,9 @@ static void tell_abandon(void *ctx)
 	tell(ctx, &msg);
 }
 
-static void ask_commit(void *ctx)
+static void ask_commit(void *ctx, bool tasks_only)
 {
-	struct ctl_msg msg = { .type = CTL_COMMIT };
+	struct ctl_msg msg = { .type = CTL_COMMIT, .value = tasks_only };
 
 	tell(ctx, &msg);
 }
@@ -224,6 +224,20 @@ static int configure(struct manager *m, struct ctl_msg *msg)
 	return 0;
 }
 
+static int accept_release(struct manager *m, struct ctl_msg *msg)
+{
+	struct err err = { 0 };
+	struct release *release = release_new(ctl_take_fd(msg, 0), ctl_take_fd(msg, 1), &err);
+
+	if (!release) {
+		log_error("%s", err.text);
+		return -EPROTO;
+	}
+	super_accept(m->super, msg->slot, release);
+	release_unref(release);
+	return 0;
+}
+
 static void adopt(struct manager *m, struct ctl_msg *msg)
 {
 	int control = ctl_take_fd(msg, 0);
@@ -262,6 +276,13 @@ static int on_order(struct manager *m, struct ctl_msg *msg)
 	bool has_slot = msg->slot < m->super->n_slots;
 
 	switch (msg->type) {
+	case CTL_SLOT_RELEASE:
+		return has_slot ? accept_release(m, msg) : -EPROTO;
+	case CTL_SLOT_ENDED:
+		if (!has_slot)
+			return -EPROTO;
+		slot_rest(&m->super->slots[msg->slot]);
+		return 0;
 	case CTL_HAVE:
 		if (!has_slot)
 			return -EPROTO;
@@ -286,7 +307,7 @@ static int on_order(struct manager *m, struct ctl_msg *msg)
 		super_exited(m->super, (int)msg->value, (int)msg->extra);
 		return 0;
 	case CTL_RELOAD:
-		super_reload(m->super, msg->value);
+		super_reload(m->super, msg->value, msg->extra == 1);
 		return 0;
 	case CTL_COMMITTED:
 		super_committed(m->super);

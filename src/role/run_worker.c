@@ -365,6 +365,16 @@ static int open_all(struct worker_role *w, int control)
 	return control_open(&w->control, &w->loop, control);
 }
 
+/* Its end turns the loop, and then something may still come from other processes. */
+static void free_engine(struct worker_role *w)
+{
+	struct engine *e = w->engine;
+
+	w->loaded = false;
+	w->engine = NULL;
+	engine_free(e);
+}
+
 int run_worker(int control)
 {
 	struct worker_role *w = xzalloc(sizeof *w);
@@ -384,7 +394,7 @@ int run_worker(int control)
 	/* The control socket stays open until the very end: its end of file means that this process is gone. */
 	watch_close(&w->signals, NULL);
 	watch_release(&w->control.watch, NULL);
-	engine_free(w->engine);
+	free_engine(w);
 	mesh_free(w->mesh);
 	release_unref(w->release);
 	loop_fini(&w->loop);

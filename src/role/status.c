@@ -86,10 +86,8 @@ static const char *state_of(const struct master *m, unsigned slot, const struct 
 {
 	const struct board_worker *b = g ? board_of(g) : NULL;
 
-	const struct userproc *p = crew_process(&m->keeper.accepted->settings, slot);
-
 	if (m->keeper.slots[slot].failed)
-		return p && !userproc_wants_successor(p, m->keeper.slots[slot].status) ? "ended" : "failed";
+		return keeper_has_ended(&m->keeper, slot) ? "ended" : "failed";
 	if (!b || !g->attached)
 		return "starting";
 	switch ((enum board_state)board_get(&b->state)) {

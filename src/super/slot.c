@@ -38,7 +38,8 @@ void slot_init(struct slot *s, struct super *super, unsigned id, struct release 
 		            .id = id,
 		            .kind = crew_kind(&release->settings, id),
 		            .title = crew_title(&release->settings, id),
-		            .release = release_ref(release) };
+		            .release = release_ref(release),
+		            .accepted = release_ref(release) };
 	list_init(&s->draining);
 	list_init(&s->waiting);
 	timer_init(&s->retry, on_retry);
@@ -49,6 +50,7 @@ void slot_fini(struct slot *s)
 	timer_del(s->super->loop, &s->retry);
 	list_del(&s->waiting);
 	release_unref(s->release);
+	release_unref(s->accepted);
 }
 
 void slot_want(struct slot *s)
@@ -121,10 +123,23 @@ void slot_admit(struct slot *s)
 		ward_attach(s->next);
 }
 
-void slot_unroll(struct slot *s, struct release *release)
+void slot_commit(struct slot *s)
+{
+	release_ref(s->release);
+	release_unref(s->accepted);
+	s->accepted = s->release;
+}
+
+void slot_accept(struct slot *s, struct release *release)
+{
+	use_release(s, release);
+	slot_commit(s);
+}
+
+void slot_unroll(struct slot *s)
 {
 	drop_next(s);
-	use_release(s, release);
+	use_release(s, s->accepted);
 	s->rolling = false;
 	s->canary = false;
 	if (!s->serving)
@@ -140,7 +155,7 @@ static void tell_reload(struct slot *s, enum slot_news news, const char *text)
 
 void slot_renew(struct slot *s, struct release *release)
 {
-	use_release(s, release);
+	slot_accept(s, release);
 	if (!s->failed || s->resting)
 		return;
 	take_up(s);
@@ -215,6 +230,12 @@ static void describe(const struct slot *s, const struct ward *w, int status, cha
 	snprintf(out, cap, "%s (pid %d) %s", name, w->child.pid, how);
 }
 
+void slot_rest(struct slot *s)
+{
+	s->failed = true;
+	s->resting = true;
+}
+
 static void leave_empty(struct slot *s)
 {
 	s->failed = true;
@@ -233,7 +254,7 @@ static void recover(struct slot *s, const char *what, int status)
 	if (p && !userproc_wants_successor(p, status)) {
 		log_line(level, LS_FILE, "%s; it is not started again (restart = \"%s\")", what,
 		         userproc_restart_name(p->restart));
-		s->resting = true;
+		slot_rest(s);
 		leave_empty(s);
 		return;
 	}

@@ -51,6 +51,7 @@ struct super *super_new(const struct super_opts *o)
 	s->ctx = o->ctx;
 	s->self = o->self;
 	s->release = release_ref(o->release);
+	s->epoch = o->release->epoch;
 	launch_copy(&s->launch, o->launch);
 	s->next_generation = o->next_generation;
 	s->start_max = LS_MAX(2 * proc_cpu_count(), (unsigned)START_MAX_LEAST);
@@ -58,7 +59,6 @@ struct super *super_new(const struct super_opts *o)
 	timer_init(&s->beat, on_beat);
 	reload_init(&s->reload, s);
 	s->n_slots = crew_count(&s->release->settings);
-	s->n_rolling = crew_rolling(&s->release->settings);
 	s->slots = xzalloc(s->n_slots * sizeof *s->slots);
 	for (unsigned i = 0; i < s->n_slots; i++)
 		slot_init(&s->slots[i], s, i, s->release);
@@ -86,6 +86,12 @@ void super_start(struct super *s)
 		slot_want(&s->slots[i]);
 }
 
+void super_accept(struct super *s, unsigned slot, struct release *release)
+{
+	slot_accept(&s->slots[slot], release);
+	s->epoch = LS_MAX(s->epoch, release->epoch);
+}
+
 void super_adopt(struct super *s, unsigned slot, uint64_t generation, uint64_t epoch, const struct child *child,
                  int control, int up)
 {
@@ -102,7 +108,7 @@ void super_resume(struct super *s)
 		struct slot *slot = &s->slots[i];
 
 		/* One that runs a release that was never accepted is replaced; a user process may run an old one. */
-		if (!slot->serving || (slot->kind != CREW_PROCESS && slot->serving->epoch != s->release->epoch))
+		if (!slot->serving || (slot->kind != CREW_PROCESS && slot->serving->epoch != slot->accepted->epoch))
 			slot_want(slot);
 	}
 }
@@ -303,9 +309,9 @@ bool super_exited(struct super *s, int pid, int status)
 
 /* ---- requests -------------------------------------------------------------------------------- */
 
-void super_reload(struct super *s, uint64_t tag)
+void super_reload(struct super *s, uint64_t tag, bool tasks_only)
 {
-	reload_request(&s->reload, tag);
+	reload_request(&s->reload, tag, tasks_only);
 }
 
 void super_run_hook(struct super *s, const struct evaluate_hook *hook)

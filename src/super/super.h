@@ -30,8 +30,8 @@ struct super_ops {
 	/* A release under trial; `r` is lent. */
 	void (*candidate)(void *ctx, struct release *r);
 	void (*abandon)(void *ctx);
-	/* The candidate is accepted; answered by super_committed(). */
-	void (*commit)(void *ctx);
+	/* The candidate is accepted, or for task workers only; answered by super_committed(). */
+	void (*commit)(void *ctx, bool tasks_only);
 	/* Answer to super_reload(): err->code is 0 when it is committed. */
 	void (*reloaded)(void *ctx, uint64_t tag, const struct err *err);
 };
@@ -43,11 +43,11 @@ struct super {
 	const struct super_ops *ops;
 	void *ctx;
 	unsigned self;           /* enum ctl_role of this process */
-	struct release *release; /* accepted */
+	struct release *release; /* accepted, for workers at least */
+	uint64_t epoch;          /* the newest that was accepted */
 	struct launch launch;
 	struct slot *slots;
 	unsigned n_slots;
-	unsigned n_rolling; /* of those, how many a reload rolls; the rest is user processes */
 	uint64_t next_generation;
 	enum super_phase phase;
 	struct list waiting; /* slots that want a start permit */
@@ -74,6 +74,8 @@ void super_free(struct super *s);
 
 /* Starts a process in every slot. */
 void super_start(struct super *s);
+/* Before those: a slot has another release than the server's, after a reload of task workers alone. */
+void super_accept(struct super *s, unsigned slot, struct release *release);
 /* Instead of super_start(), after a predecessor died: adopts what it left (all taken), in order of
  * generation, then super_resume() starts what is missing and undoes a reload that was under way. */
 void super_adopt(struct super *s, unsigned slot, uint64_t generation, uint64_t epoch, const struct child *child,
@@ -88,8 +90,8 @@ void super_committed(struct super *s);
 /* A process that we could not reap ourselves.  False: it is none of ours. */
 bool super_exited(struct super *s, int pid, int status);
 
-/* Reloads; ops.reloaded(tag) tells the result.  While one runs, another is remembered. */
-void super_reload(struct super *s, uint64_t tag);
+/* Reloads, or replaces task workers only; ops.reloaded(tag) tells the result.  While one runs, another is remembered. */
+void super_reload(struct super *s, uint64_t tag, bool tasks_only);
 /* Stops every process; called again with less time: sooner. */
 void super_stop(struct super *s, uint64_t wait_ms);
 /* Hands new log descriptors to every worker; access_log may be -1. */

@@ -327,6 +327,26 @@ void messages_on_gone(struct messages *m, struct colleague *c)
 	send_waiting(m, c->slot);
 }
 
+static void give_up_box(struct messages *m, unsigned slot)
+{
+	struct box *b = &m->boxes[slot];
+	unsigned n = 0;
+
+	for (struct list *it; (it = list_first(&b->waiting)); n++)
+		drop(LS_CONTAINER_OF(it, struct message, link));
+	if (n)
+		log_warn("%u messages for %s %u are given up, since it has stopped", n,
+		         crew_title(m->worker->o.settings, slot), slot);
+}
+
+/* A task worker is there until everybody else has gone. */
+void messages_give_up(struct messages *m)
+{
+	for (unsigned i = 0; i < m->n_boxes; i++)
+		if (crew_kind(m->worker->o.settings, i) != CREW_TASK && !colleague_of_slot(m->worker, i))
+			give_up_box(m, i);
+}
+
 /* ---- life ------------------------------------------------------------------------------------------------------------------------------- */
 
 struct messages *messages_new(struct worker *w)

@@ -40,7 +40,7 @@ static void on_done(struct task *t, int status)
 static void call(struct mission *m)
 {
 	struct worker *w = m->worker;
-	const struct app_process *p = &w->app->processes[w->o.slot - crew_rolling(w->o.settings)];
+	const struct app_process *p = &w->app->processes[w->o.slot - crew_first_process(w->o.settings)];
 	struct handler_call call;
 
 	if (!handler_begin(w, p->fn, "process", 0, &call))

@@ -46,6 +46,7 @@ struct worker {
 	uint64_t retire_at;       /* 0: never */
 	bool retired;
 	bool draining;
+	bool last; /* the whole server stops */
 	bool drained;
 	bool unwatched;          /* what runs now may run for as long as it likes */
 	bool cancelled;          /* background coroutines were told to end */

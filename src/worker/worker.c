@@ -467,7 +467,11 @@ static void check_drained(struct timer *t)
 {
 	struct worker *w = LS_CONTAINER_OF(t, struct worker, drain_timer);
 	uint64_t now = loop_now(w->o.loop);
-	bool quiet = is_quiet(w);
+	bool quiet;
+
+	if (w->last)
+		messages_give_up(w->messages);
+	quiet = is_quiet(w);
 
 	/* Background coroutines get a while to end by themselves, then their next wait raises "cancelled". */
 	if (quiet && sched_count(w->sched) > 0 && now >= w->cancel_at && !w->cancelled) {
@@ -490,10 +494,11 @@ static void check_drained(struct timer *t)
 	timer_set(w->o.loop, t, quiet ? DRAIN_CHECK_MS : DRAIN_CHECK_MS / 5);
 }
 
-void worker_drain(struct worker *w, uint64_t wait_ms)
+void worker_drain(struct worker *w, uint64_t wait_ms, bool last)
 {
 	uint64_t now = loop_now(w->o.loop);
 
+	w->last |= last;
 	w->drain_deadline = now + wait_ms;
 	if (w->draining)
 		return;

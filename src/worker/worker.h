@@ -60,7 +60,7 @@ int worker_on_side(struct worker *w, unsigned slot, uint64_t generation, const s
 /* The eventfd that reactors ring (process mode); taken. */
 int worker_set_bell(struct worker *w, int bell);
 /* Takes nothing new once all reactors said BYE; runs worker_exit while work is left; on_drained at the latest after
- * `wait_ms` (0: at once). */
-void worker_drain(struct worker *w, uint64_t wait_ms);
+ * `wait_ms` (0: at once).  `last`: the whole server stops. */
+void worker_drain(struct worker *w, uint64_t wait_ms, bool last);
 /* Runs worker_stop, closes the Lua state and the links. */
 void worker_free(struct worker *w);

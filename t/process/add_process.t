@@ -147,6 +147,14 @@ matrix 'never means never' => sub ($mode) {
 
 	ok($server->wait_log(qr/exited with code 1; it is not started again \(restart = "never"\)/), 'told');
 	is((processes($server))[0]{state}, 'ended', 'status says so');
+	if ($mode eq 'process') {
+		my $manager = $server->expect_crash->status->{manager_pid};
+
+		kill KILL => $manager;
+		ok($server->wait_status(sub ($s) { $s->{manager_pid} && $s->{manager_pid} != $manager }), 'there is a new manager');
+		is(($server->reload(app => $ends =~ s/\$OPTS/restart = "never"/r))[0], 0, 'which reloads');
+		is((processes($server))[0]{state}, 'ended', 'and knows it too');
+	}
 	is(scalar($server->notes), 1, 'it has run once');
 };
 

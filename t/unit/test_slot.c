@@ -253,12 +253,12 @@ static void goes_back(void)
 	end(next, 256);
 	ok(news_seen[SLOT_LOST] == 1 && slot.serving == old && !slot.next && !timer_is_set(&slot.retry),
 	   "a canary that dies is the reload's affair");
-	slot_unroll(&slot, &accepted);
+	slot_unroll(&slot);
 	ok(slot.serving == old && slot.release == &accepted && slot.quick_deaths == 0, "the old process serves on");
 
 	slot_roll(&slot, &candidate, false);
 	next = slot.next;
-	slot_unroll(&slot, &accepted);
+	slot_unroll(&slot);
 	ok(killed == 1 && !slot.next && slot.n_draining == 1, "a successor that is called off is killed");
 	end(next, SIGKILL);
 	end(old, SIGKILL);

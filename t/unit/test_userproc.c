@@ -33,7 +33,7 @@ static void they_come_last(void)
 	s.worker_num = 2;
 	s.task_worker_num = 1;
 	userproc_add(&s, LS_STR("x"), RESTART_ALWAYS, true, &err);
-	ok(crew_count(&s) == 4 && crew_rolling(&s) == 3, "counted");
+	ok(crew_count(&s) == 4 && crew_first_process(&s) == 3, "counted");
 	ok(crew_kind(&s, 1) == CREW_WORKER && crew_kind(&s, 2) == CREW_TASK && crew_kind(&s, 3) == CREW_PROCESS,
 	   "in order");
 	ok(crew_process(&s, 3) == s.processes && !crew_process(&s, 2) && !crew_process(&s, 4), "and found");
