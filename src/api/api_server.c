@@ -4,6 +4,7 @@
 #include "api/api_group.h"
 #include "api/api_info.h"
 #include "api/api_message.h"
+#include "api/api_process.h"
 #include "api/api_script.h"
 #include "api/api_task.h"
 #include "lua/app.h"
@@ -248,6 +249,8 @@ static const struct bind_row server_methods[] = {
 	{ "listen", server_listen, "s?i?s?", LUA_ROLE_ALL, "listen(host, port, type) -> port: one more listener." },
 	{ "add_command", api_message_add_command, "sa", LUA_ROLE_ALL,
 	  "add_command(name, handler) -> server: handler(server, data) answers server:command(name, …) of any process." },
+	{ "add_process", api_process_add, "a", LUA_ROLE_ALL,
+	  "add_process(luaserv.process(fn, opts)) -> number, from 0: a process of its own runs fn(process, server) while the server does." },
 	{ "start", server_start, "", LUA_ROLE_ALL, "start(): ends the script's part; the runtime takes over." },
 	{ "send", api_conn_send, "ia", LUA_ROLE_SERVING,
 	  "send(fd, data) -> true | nil, message, code: waits while the connection's budget is used up. data is a string, or what "

@@ -7,6 +7,7 @@
  *   template LAYER NAME VALUE           what a new port starts from
  *   port TYPE NUMBER EVENTS HOST        begins a port
  *   own|inherited LAYER NAME VALUE      of the last port
+ *   process RESTART COROUTINE NAME      a user process
  *   end CHECKSUM
  *
  * They pass from one process of this program to another, yet a reader trusts nothing: every value goes through the same
@@ -89,6 +90,12 @@ static void write_port(FILE *f, const struct settings *s, const struct port *p)
 	write_scope(f, s, p, SETTINGS_PORT);
 }
 
+static void write_process(FILE *f, const struct userproc *p)
+{
+	fprintf(f, "process %s %d ", userproc_restart_name(p->restart), p->coroutine);
+	write_escaped(f, str_from(p->name));
+}
+
 int settings_freeze(const struct settings *s, char **out, size_t *len)
 {
 	char *text = NULL;
@@ -105,6 +112,8 @@ int settings_freeze(const struct settings *s, char **out, size_t *len)
 	write_scope(f, s, NULL, SETTINGS_PORT);
 	for (unsigned i = 0; i < s->n_ports; i++)
 		write_port(f, s, &s->ports[i]);
+	for (unsigned i = 0; i < s->n_processes; i++)
+		write_process(f, &s->processes[i]);
 	fflush(f);
 	fprintf(f, "end %016" PRIx64 "\n", codec_hash(str_make(text, size)));
 	if (fclose(f) != 0) {
@@ -280,6 +289,23 @@ static int read_address(struct thaw *t, struct str hex)
 	return 0;
 }
 
+static int read_process(struct thaw *t, struct str rest)
+{
+	int restart = userproc_restart_find(str_split(&rest, ' '));
+	uint64_t coroutine = 0;
+	const char *name = NULL;
+	int r = restart < 0 ? broken(t, "a way of restarting that is not known") : 0;
+
+	if (r == 0)
+		r = read_number(t, str_split(&rest, ' '), 1, &coroutine);
+	if (r == 0)
+		r = read_text(t, rest.p ? rest : str_from(""), &name);
+	if (r == 0)
+		r = userproc_add(t->s, str_from(name), (enum userproc_restart)restart, coroutine == 1, t->err);
+	free((void *)name);
+	return r;
+}
+
 static int read_directory(struct thaw *t, struct str rest)
 {
 	return read_text(t, rest, &t->s->directory);
@@ -307,7 +333,7 @@ static const struct line_kind {
 	{ "server", read_server_row },   { "template", read_template_row },   { "port", read_port },
 	{ "own", read_own_row },         { "inherited", read_inherited_row }, { "address", read_address },
 	{ "directory", read_directory }, { "script", read_script },           { "generation", read_generation },
-	{ "events", read_events },
+	{ "events", read_events },       { "process", read_process },
 };
 
 static int read_line(struct thaw *t, struct str line)

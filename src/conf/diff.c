@@ -110,6 +110,17 @@ static void compare_ports(struct diff *d, const struct settings *from, const str
 	}
 }
 
+static void compare_processes(struct diff *d, const struct settings *from, const struct settings *to)
+{
+	char a[16], b[16];
+
+	if (from->n_processes == to->n_processes)
+		return;
+	snprintf(a, sizeof a, "%u", from->n_processes);
+	snprintf(b, sizeof b, "%u", to->n_processes);
+	note(d, "number of user processes", a, b);
+}
+
 enum settings_reload settings_diff(const struct settings *from, const struct settings *to, struct err *why)
 {
 	struct diff d = { .needed = RELOAD_LIVE };
@@ -121,6 +132,7 @@ enum settings_reload settings_diff(const struct settings *from, const struct set
 			compare(&d, row, NULL, (const char *)from + row->offset, (const char *)to + row->offset);
 	}
 	compare_ports(&d, from, to);
+	compare_processes(&d, from, to);
 	if (from->events != to->events)
 		need(&d, RELOAD_WORKERS);
 	if (d.restarts > NAMED_MAX)

@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "conf/userproc.h"
 #include "conf/value.h"
 #include "sys/sock.h"
 
@@ -99,6 +100,8 @@ struct settings {
 	struct port *ports;   /* [n_ports], owned; a port stays where it is when others are added */
 	struct port template; /* what ports added later start from */
 	unsigned n_ports;
+	struct userproc *processes; /* [n_processes], owned */
+	unsigned n_processes;
 	const char *script;    /* absolute path of the app script, owned */
 	const char *directory; /* working directory at start, absolute, owned */
 	uint64_t events;       /* server-wide handlers */

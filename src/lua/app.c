@@ -36,6 +36,7 @@ void app_free(struct app *a)
 		return;
 	settings_fini(&a->settings);
 	free(a->port_handlers);
+	free(a->processes);
 	free(a->framers);
 	free(a);
 }

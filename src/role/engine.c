@@ -143,6 +143,8 @@ int engine_start(struct engine *e, struct err *err)
 		e->listeners[i] = -1;
 		r = reactor_listen(e->reactor, fd, &settings_of(e)->ports[i], err);
 	}
+	if (r == 0)
+		worker_begin(e->worker);
 	return r;
 }
 
@@ -226,8 +228,8 @@ void engine_stop(struct engine *e, uint64_t wait_ms, bool now)
 		begin_stop(e);
 	if (e->stopped)
 		return;
-	if (e->worker_drains && sooner)
-		worker_drain(e->worker, wait_ms, e->last);
+	if (e->worker_drains && (sooner || now))
+		worker_drain(e->worker, time_left(e), e->last);
 	if (e->stopped || !e->reactor || e->drained)
 		return;
 	timer_set(e->o.loop, &e->deadline, time_left(e));
@@ -242,6 +244,13 @@ static void on_retire(void *ctx)
 	struct engine *e = ctx;
 
 	e->o.on_retire(e->o.ctx);
+}
+
+static void on_finished(void *ctx, int code)
+{
+	struct engine *e = ctx;
+
+	e->o.on_finished(e->o.ctx, code);
 }
 
 static int open_memory(struct engine *e, struct err *err)
@@ -271,6 +280,7 @@ struct engine *engine_new(const struct engine_opts *o, struct err *err)
 		.master_pid = o->master_pid,
 		.manager_pid = o->manager_pid,
 		.on_retire = on_retire,
+		.on_finished = on_finished,
 		.on_drained = on_drained,
 		.ctx = e,
 	};

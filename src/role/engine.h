@@ -32,6 +32,8 @@ struct engine_opts {
 	void (*on_loaded)(void *ctx, const struct err *err);
 	/* max_request is reached. */
 	void (*on_retire)(void *ctx);
+	/* The function of a user process has ended: the process should leave with that exit code. */
+	void (*on_finished)(void *ctx, int code);
 	/* After engine_stop(): nothing is left to do. */
 	void (*on_stopped)(void *ctx);
 	void *ctx;
@@ -40,7 +42,7 @@ struct engine_opts {
 /* NULL with a sentence; on_loaded follows otherwise, not before engine_load(). */
 struct engine *engine_new(const struct engine_opts *o, struct err *err);
 void engine_load(struct engine *e);
-/* Begins to accept (with its own reactor). */
+/* Begins to accept (with its own reactor); a user process begins its function. */
 int engine_start(struct engine *e, struct err *err);
 /* Finishes what is under way within `wait_ms`; `now`: connections with nothing under way are closed. May be
  * called again with less time. */

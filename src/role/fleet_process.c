@@ -251,6 +251,16 @@ static void send_slot_releases(struct process_fleet *f)
 	}
 }
 
+static void send_slot_ends(struct process_fleet *f)
+{
+	for (unsigned i = 0; i < f->base.keeper->n_slots; i++) {
+		struct ctl_msg msg = { .type = CTL_SLOT_ENDED, .slot = i };
+
+		if (keeper_has_ended(f->base.keeper, i))
+			control_send(&f->manager->control, &msg);
+	}
+}
+
 /* What an earlier manager left: processes that serve, the older ones of a slot first. */
 static void send_heritage(struct process_fleet *f)
 {
@@ -296,6 +306,7 @@ static int start_manager(struct process_fleet *f, struct err *err)
 		return err->code;
 	send_config(f);
 	send_slot_releases(f);
+	send_slot_ends(f);
 	send_heritage(f);
 	control_say(&f->manager->control, CTL_RUN, f->serving, 0);
 	send_ends(f);

@@ -82,12 +82,12 @@ static int map_gen(struct keeper *k, struct keeper_gen *g, struct err *err)
 	return r;
 }
 
-static struct release *release_of(const struct keeper *k, uint64_t epoch)
+/* What the slot's next process runs.  A user process may be asked for with a release that has been replaced in this moment. */
+static struct release *release_of(const struct keeper *k, unsigned slot, uint64_t epoch)
 {
-	for (unsigned i = 0; i < k->n_slots; i++)
-		if (k->slots[i].release->epoch == epoch)
-			return k->slots[i].release;
-	return k->candidate && k->candidate->epoch == epoch ? k->candidate : NULL;
+	if (k->candidate && k->candidate->epoch == epoch)
+		return k->candidate;
+	return slot < k->n_slots && k->slots[slot].release->epoch >= epoch ? k->slots[slot].release : NULL;
 }
 
 static int fill_gen(struct keeper *k, struct keeper_gen *g, bool canary, pid_t manager, int pair[2], struct err *err)
@@ -95,7 +95,7 @@ static int fill_gen(struct keeper *k, struct keeper_gen *g, bool canary, pid_t m
 	struct setup setup = {
 		.slot = g->slot,
 		.generation = g->generation,
-		.release = release_of(k, g->epoch),
+		.release = release_of(k, g->slot, g->epoch),
 		.chan = &g->fds,
 		.ports = k->o.ports,
 		.reactors = k->o.reactors,
@@ -107,8 +107,9 @@ static int fill_gen(struct keeper *k, struct keeper_gen *g, bool canary, pid_t m
 	};
 	int r;
 
-	if (!setup.release || g->slot >= k->n_slots)
+	if (!setup.release)
 		return err_set(err, -EINVAL, "there is no such slot or release");
+	g->epoch = setup.release->epoch;
 	r = map_gen(k, g, err);
 	if (r < 0)
 		return r;
@@ -229,6 +230,8 @@ void keeper_gone(struct keeper *k, unsigned slot, uint64_t generation, int statu
 
 	if (slot < k->n_slots && unexpected)
 		k->slots[slot].restarts++;
+	if (slot < k->n_slots)
+		k->slots[slot].status = status;
 	if (!g)
 		return;
 	list_del(&g->link);
@@ -244,6 +247,13 @@ void keeper_gone(struct keeper *k, unsigned slot, uint64_t generation, int statu
 
 	for (unsigned i = 0; i < k->o.reactors; i++)
 		reactor_gone(k->reactors[i], slot, generation, fanout_answered, fanout_part(f, i));
+}
+
+bool keeper_has_ended(const struct keeper *k, unsigned slot)
+{
+	const struct userproc *p = crew_process(&k->slots[slot].release->settings, slot);
+
+	return p && k->slots[slot].failed && !userproc_wants_successor(p, k->slots[slot].status);
 }
 
 void keeper_slot_failed(struct keeper *k, unsigned slot, bool failed)

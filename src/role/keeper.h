@@ -33,7 +33,8 @@ struct keeper_gen {
 };
 
 struct keeper_slot {
-	bool failed;
+	bool failed;       /* it is left empty */
+	int status;        /* of waitpid: how its last process ended */
 	uint64_t restarts; /* after deaths nobody wanted */
 	struct release
 		*release; /* what its processes run; another than the server's after a reload of task workers alone */
@@ -107,6 +108,8 @@ void keeper_spawned(struct keeper *k, unsigned slot, uint64_t generation, pid_t 
 /* on_attached follows, unless the process broke the rules: then it is killed. */
 void keeper_attach(struct keeper *k, unsigned slot, uint64_t generation);
 void keeper_gone(struct keeper *k, unsigned slot, uint64_t generation, int status, bool unexpected);
+/* The slot's user process has ended, and its `restart` lets it rest. */
+bool keeper_has_ended(const struct keeper *k, unsigned slot);
 void keeper_slot_failed(struct keeper *k, unsigned slot, bool failed);
 
 /* The candidate is taken. */

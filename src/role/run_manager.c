@@ -278,6 +278,11 @@ static int on_order(struct manager *m, struct ctl_msg *msg)
 	switch (msg->type) {
 	case CTL_SLOT_RELEASE:
 		return has_slot ? accept_release(m, msg) : -EPROTO;
+	case CTL_SLOT_ENDED:
+		if (!has_slot)
+			return -EPROTO;
+		slot_rest(&m->super->slots[msg->slot]);
+		return 0;
 	case CTL_HAVE:
 		if (!has_slot)
 			return -EPROTO;

@@ -63,16 +63,36 @@ static void on_loaded(void *ctx, const struct err *err)
 	control_say(&w->control, CTL_READY, 0, 0);
 }
 
+/* It finishes what it has begun. */
+static void end_process(struct worker_role *w)
+{
+	engine_stop(w->engine, w->release->settings.max_wait_time, false);
+}
+
+/* A worker is replaced before it leaves; of a user process there is one at a time. */
 static void on_retire(void *ctx)
 {
 	struct worker_role *w = ctx;
 
-	control_say(&w->control, CTL_RETIRE, 0, 0);
+	if (crew_kind(&w->release->settings, w->setup.slot) == CREW_PROCESS)
+		end_process(w);
+	else
+		control_say(&w->control, CTL_RETIRE, 0, 0);
+}
+
+static void on_finished(void *ctx, int code)
+{
+	struct worker_role *w = ctx;
+
+	w->code = code;
+	end_process(w);
 }
 
 static void on_stopped(void *ctx)
 {
-	leave(ctx, 0);
+	struct worker_role *w = ctx;
+
+	leave(w, w->code);
 }
 
 /* ---- other processes ---------------------------------------------------------------------------- */
@@ -166,6 +186,7 @@ static int take_peers(struct worker_role *w, struct ctl_msg *m)
 
 static int take_setup(struct worker_role *w, struct ctl_msg *m)
 {
+	static const char *const roles[] = { "worker", "task", "process" };
 	struct engine_opts *o = &w->setup;
 	const char *role;
 	struct err err = { 0 };
@@ -179,7 +200,7 @@ static int take_setup(struct worker_role *w, struct ctl_msg *m)
 		fail(w, err.text);
 		return err.code;
 	}
-	role = crew_kind(&w->release->settings, m->slot) == CREW_TASK ? "task" : "worker";
+	role = roles[crew_kind(&w->release->settings, m->slot)];
 	log_identity(role, (int)m->slot);
 	log_set_level((enum log_level)w->release->settings.log_level);
 	sig_install_crash_printer(role, (int)m->slot);
@@ -218,6 +239,7 @@ static int load(struct worker_role *w, struct ctl_msg *m)
 	o->access_log = m->n_fds ? ctl_take_fd(m, 0) : -1;
 	o->on_loaded = on_loaded;
 	o->on_retire = on_retire;
+	o->on_finished = on_finished;
 	o->on_stopped = on_stopped;
 	o->ctx = w;
 	w->engine = engine_new(o, &err);
@@ -317,7 +339,7 @@ static void on_signal(struct watch *watch, int events LS_UNUSED)
 {
 	struct worker_role *w = LS_CONTAINER_OF(watch, struct worker_role, signals);
 
-	/* A terminal's Ctrl-C reaches us too, and is the master's business; an operator's SIGTERM replaces this worker. */
+	/* A terminal's Ctrl-C reaches us too, and is the master's business; an operator's SIGTERM replaces this process. */
 	for (int sig; (sig = sig_next(watch->fd, NULL)) != 0;)
 		if (sig == SIGTERM && w->loaded)
 			on_retire(w);

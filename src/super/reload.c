@@ -79,7 +79,16 @@ static void unroll(struct reload *r, const char *text)
 
 static bool covers(const struct reload *r, unsigned slot)
 {
-	return slot >= r->super->n_slots || !r->tasks_only || r->super->slots[slot].kind == CREW_TASK;
+	if (slot >= r->super->n_slots)
+		return true;
+	switch (r->super->slots[slot].kind) {
+	case CREW_WORKER:
+		return !r->tasks_only;
+	case CREW_TASK:
+		return true;
+	default:
+		return false; /* a user process goes on */
+	}
 }
 
 /* The first slot from `slot` on that is rolled, or how many there are. */
@@ -127,6 +136,8 @@ void reload_committed(struct reload *r)
 	for (unsigned i = 0; i < s->n_slots; i++)
 		if (covers(r, i))
 			slot_commit(&s->slots[i]);
+		else if (!r->tasks_only)
+			slot_renew(&s->slots[i], r->candidate);
 	s->epoch = r->candidate->epoch;
 	if (!r->tasks_only) {
 		release_unref(s->release);

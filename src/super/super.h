@@ -53,9 +53,9 @@ struct super {
 	struct list waiting; /* slots that want a start permit */
 	unsigned starting;   /* processes that are not ready yet */
 	unsigned start_max;
-	uint64_t stop_at;  /* loop time by which a stop must have ended */
-	bool tasks_stop;   /* the workers have gone, so the task workers were told to stop */
-	struct timer beat; /* watchdog */
+	uint64_t stop_at;     /* loop time by which a stop must have ended */
+	unsigned stop_stages; /* how many kinds of processes were told to stop, one after the other */
+	struct timer beat;    /* watchdog */
 	struct reload reload;
 };
 
@@ -98,6 +98,8 @@ void super_stop(struct super *s, uint64_t wait_ms);
 void super_reopen(struct super *s, int log, int access_log);
 
 /* For slot.c and ward.c. */
+/* The processes of that kind have been told to stop. */
+bool super_stops(const struct super *s, enum crew_kind kind);
 void super_start_waiting(struct super *s);
 void super_slot_serves(struct super *s);
 void super_slot_emptied(struct super *s);

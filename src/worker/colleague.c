@@ -49,12 +49,15 @@ struct colleague *colleague_meet(struct worker *w, unsigned slot, uint64_t gener
 	return c;
 }
 
+void colleague_forget(struct colleague *c)
+{
+	if (c->noted >= 0)
+		board_set(&c->worker->o.board->taken[c->noted].generation, 0);
+	c->noted = -1;
+}
+
 void colleague_free(struct colleague *c)
 {
-	struct board_worker *board = c->worker->o.board;
-
-	if (c->noted >= 0)
-		board_set(&board->taken[c->noted].generation, 0);
 	list_del(&c->link);
 	shm_unmap(&c->map);
 	free(c);

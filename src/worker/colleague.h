@@ -42,6 +42,9 @@ struct colleague {
 void colleague_greet_all(struct worker *w);
 /* NULL: its board cannot be read, which is told in the log. */
 struct colleague *colleague_meet(struct worker *w, unsigned slot, uint64_t generation, struct link *line, int board_fd);
+/* It has ended: its place on our board is free. */
+void colleague_forget(struct colleague *c);
+/* What is noted of it stays on our board: when we end, others still look how far we came. */
 void colleague_free(struct colleague *c);
 /* NULL: there is none, or it is gone. */
 struct colleague *colleague_find(struct worker *w, unsigned slot, uint64_t generation);

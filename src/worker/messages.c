@@ -162,25 +162,10 @@ static void prune_all(struct messages *m)
 	}
 }
 
-static size_t count(const struct list *messages)
+size_t messages_pending(struct messages *m)
 {
-	size_t n = 0;
-
-	LS_LIST_EACH (it, messages)
-		n++;
-	return n;
-}
-
-size_t messages_pending(struct messages *m, bool last)
-{
-	size_t n;
-
 	prune_all(m);
-	n = m->pending;
-	for (unsigned i = 0; last && i < m->n_boxes; i++)
-		if (!colleague_of_slot(m->worker, i))
-			n -= count(&m->boxes[i].waiting);
-	return n;
+	return m->pending;
 }
 
 static struct message *new_message(struct box *b, const struct packed *value)
@@ -340,6 +325,26 @@ void messages_on_gone(struct messages *m, struct colleague *c)
 	list_move_all(&b->waiting, &c->messages);
 	admit(b);
 	send_waiting(m, c->slot);
+}
+
+static void give_up_box(struct messages *m, unsigned slot)
+{
+	struct box *b = &m->boxes[slot];
+	unsigned n = 0;
+
+	for (struct list *it; (it = list_first(&b->waiting)); n++)
+		drop(LS_CONTAINER_OF(it, struct message, link));
+	if (n)
+		log_warn("%u messages for %s %u are given up, since it has stopped", n,
+		         crew_title(m->worker->o.settings, slot), slot);
+}
+
+/* A task worker is there until everybody else has gone. */
+void messages_give_up(struct messages *m)
+{
+	for (unsigned i = 0; i < m->n_boxes; i++)
+		if (crew_kind(m->worker->o.settings, i) != CREW_TASK && !colleague_of_slot(m->worker, i))
+			give_up_box(m, i);
 }
 
 /* ---- life ------------------------------------------------------------------------------------------------------------------------------- */

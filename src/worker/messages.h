@@ -14,8 +14,11 @@ struct messages;
 
 struct messages *messages_new(struct worker *w);
 void messages_free(struct messages *m);
-/* How many have been accepted for others and are not known to have been begun; `last`: without those whose slot has no process. */
-size_t messages_pending(struct messages *m, bool last);
+/* How many have been accepted for others and are not known to have been begun. */
+size_t messages_pending(struct messages *m);
+
+/* The whole server stops: those for processes that have gone, and get no successor, are given up. */
+void messages_give_up(struct messages *m);
 
 /* `return` it from a C function: pushes true, or nil, message, code.  When the receiver is too far behind, the coroutine waits for up to
  * send_timeout; outside of coroutines it is an error. */

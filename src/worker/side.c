@@ -63,6 +63,7 @@ void worker_part(struct worker *w, unsigned slot, uint64_t generation, pid_t pid
 	orders_on_gone(w->orders, c, how);
 	messages_on_gone(w->messages, c);
 	commands_on_gone(w->commands, c, how);
+	colleague_forget(c);
 	colleague_free(c);
 }
 

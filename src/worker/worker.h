@@ -26,6 +26,8 @@ struct worker_opts {
 	pid_t manager_pid;
 	/* max_request is reached: the supervisor should replace this process. */
 	void (*on_retire)(void *ctx);
+	/* The function of a user process has ended, and with it all it began: the process should leave with that exit code. */
+	void (*on_finished)(void *ctx, int code);
 	/* Drained: no request, no coroutine, nothing queued; or the deadline has passed. */
 	void (*on_drained)(void *ctx);
 	void *ctx;
@@ -38,6 +40,8 @@ struct worker *worker_new(const struct worker_opts *opts);
 struct lua_module;
 void worker_load(struct worker *w, const struct lua_module *modules, bool selftest,
                  void (*done)(void *ctx, const struct err *err), void *ctx);
+/* The whole server is ready: a user process begins its function. */
+void worker_begin(struct worker *w);
 /* The link to reactor `reactor`, taken. */
 void worker_attach(struct worker *w, unsigned reactor, struct link *link);
 /* Base mode: the way to the reactors of another worker; lent, and outlives the worker's use of it. */
@@ -56,8 +60,7 @@ int worker_on_side(struct worker *w, unsigned slot, uint64_t generation, const s
 /* The eventfd that reactors ring (process mode); taken. */
 int worker_set_bell(struct worker *w, int bell);
 /* Takes nothing new once all reactors said BYE; runs worker_exit while work is left; on_drained at the latest after
- * `wait_ms` (0: at once). */
-/* `last`: the whole server stops, so no successor will come for messages that wait for one. */
+ * `wait_ms` (0: at once).  `last`: the whole server stops. */
 void worker_drain(struct worker *w, uint64_t wait_ms, bool last);
 /* Runs worker_stop, closes the Lua state and the links. */
 void worker_free(struct worker *w);
