@@ -207,6 +207,7 @@ void settings_fini(struct settings *s)
 	free(s->layers);
 	free((void *)s->script);
 	free((void *)s->directory);
+	shared_fini(&s->shared);
 	*s = (struct settings){ 0 };
 }
 

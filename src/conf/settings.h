@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "conf/shared.h"
 #include "conf/userproc.h"
 #include "conf/value.h"
 #include "sys/sock.h"
@@ -102,11 +103,12 @@ struct settings {
 	unsigned n_ports;
 	struct userproc *processes; /* [n_processes], owned */
 	unsigned n_processes;
-	const char *script;    /* absolute path of the app script, owned */
-	const char *directory; /* working directory at start, absolute, owned */
-	uint64_t events;       /* server-wide handlers */
-	uint64_t generation;   /* of accepted reloads, from 1 */
-	uint8_t *layers;       /* by setting index */
+	const char *script;        /* absolute path of the app script, owned */
+	const char *directory;     /* working directory at start, absolute, owned */
+	uint64_t events;           /* server-wide handlers */
+	uint64_t generation;       /* of accepted reloads, from 1 */
+	struct shared_list shared; /* tables, dicts, atomics, locks */
+	uint8_t *layers;           /* by setting index */
 
 #define SETTING_FIELD_SERVER(type, name) SETTINGS_TYPE_##type name;
 #define SETTING_FIELD_PORT(type, name)

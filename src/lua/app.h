@@ -26,11 +26,16 @@ struct app {
 	unsigned n_processes;
 	struct framer *framers; /* [n_framers] by port index: protocols written in Lua; framer_load_all() */
 	unsigned n_framers;
+	const struct shared_list *shared; /* NULL: eval */
+	const int *shared_fds;            /* [shared->n] */
 };
 
 /* Attaches an empty app to the state; app_of() finds it. */
 struct app *app_new(lua_State *L);
 struct app *app_of(lua_State *L);
+/* What the accepted script declared to be shared, and the memory of each; both lent, and outlive the state.  Without them (eval)
+ * the app works on memory of its own. */
+void app_share(struct app *a, const struct shared_list *declared, const int *fds);
 void app_free(struct app *a);
 /* Loads and runs the script until it ends or calls server:start(); resolves handlers.  `path` is absolute. */
 struct image;

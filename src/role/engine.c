@@ -277,6 +277,7 @@ struct engine *engine_new(const struct engine_opts *o, struct err *err)
 		.image = &e->image,
 		.slot = o->slot,
 		.generation = o->generation,
+		.shared = o->shared,
 		.master_pid = o->master_pid,
 		.manager_pid = o->manager_pid,
 		.on_retire = on_retire,

@@ -22,6 +22,7 @@ struct engine_opts {
 	pid_t manager_pid;
 	bool selftest;        /* a canary */
 	struct chan_fds chan; /* the bell is taken where there are reactors, the rest lent */
+	const int *shared;    /* memory of what the settings declare, in that order; lent, and outlives the engine */
 	int shared_fd;        /* process mode: the reactors' boards */
 	unsigned reactors;    /* 0: it has a reactor of its own */
 	const int *bells;     /* [reactors], lent; outlive the engine */

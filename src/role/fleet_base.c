@@ -65,16 +65,20 @@ static void run_first_hook(struct base_fleet *f)
 	while ((first = list_first(&f->hooks))) {
 		struct hook_run *run = LS_CONTAINER_OF(first, struct hook_run, link);
 		struct release *release = f->super->release;
+		struct vault_share shared;
 		struct evaluate_opts opts = {
 			.loop = f->base.loop,
 			.self = CTL_ROLE_MASTER,
 			.out = log_fd(),
 			.timeout_ms = release->settings.eval_timeout,
 			.done = on_hook_done,
+			.shared = shared.fds,
+			.n_shared = release->settings.shared.n,
 			.ctx = run,
 		};
 		struct err err;
 
+		vault_share(&f->base.keeper->vault, &release->settings.shared, &shared);
 		if (evaluate_hook(&opts, release, &run->hook, &err))
 			return;
 		log_error("%s", err.text);

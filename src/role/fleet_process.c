@@ -218,6 +218,16 @@ static void on_manager_ended(struct foreman *m, int status)
 	timer_set(f->base.loop, &f->retry, backoff(f->quick_deaths));
 }
 
+/* For the app's handlers in the manager. */
+static void send_shared(struct process_fleet *f)
+{
+	const struct keeper *k = f->base.keeper;
+	int r = vault_send(&k->vault, &k->accepted->settings.shared, f->manager->control.watch.fd);
+
+	if (r < 0)
+		log_error("the manager cannot be given the shared memory: %s", strerror(-r));
+}
+
 static void send_config(struct process_fleet *f)
 {
 	struct fleet *base = &f->base;
@@ -304,6 +314,7 @@ static int start_manager(struct process_fleet *f, struct err *err)
 	f->manager = foreman_start(&opts, err);
 	if (!f->manager)
 		return err->code;
+	send_shared(f);
 	send_config(f);
 	send_slot_releases(f);
 	send_slot_ends(f);
@@ -386,8 +397,10 @@ static void committed(struct fleet *base)
 {
 	struct process_fleet *f = of(base);
 
-	if (f->manager)
-		control_say(&f->manager->control, CTL_COMMITTED, 0, 0);
+	if (!f->manager)
+		return;
+	send_shared(f);
+	control_say(&f->manager->control, CTL_COMMITTED, 0, 0);
 }
 
 static pid_t manager_pid(const struct fleet *base)

@@ -98,6 +98,7 @@ static int fill_gen(struct keeper *k, struct keeper_gen *g, bool canary, pid_t m
 		.release = release_of(k, g->slot, g->epoch),
 		.chan = &g->fds,
 		.ports = k->o.ports,
+		.vault = &k->vault,
 		.reactors = k->o.reactors,
 		.bells = k->bells,
 		.shared_fd = k->shared_fd,
@@ -110,7 +111,9 @@ static int fill_gen(struct keeper *k, struct keeper_gen *g, bool canary, pid_t m
 	if (!setup.release)
 		return err_set(err, -EINVAL, "there is no such slot or release");
 	g->epoch = setup.release->epoch;
-	r = map_gen(k, g, err);
+	r = vault_hold(&k->vault, &setup.release->settings.shared, err);
+	if (r == 0)
+		r = map_gen(k, g, err);
 	if (r < 0)
 		return r;
 	r = unixmsg_pair(pair);
@@ -302,6 +305,7 @@ void keeper_abandon(struct keeper *k)
 {
 	release_unref(k->candidate);
 	k->candidate = NULL;
+	vault_settle(&k->vault, false);
 }
 
 static void on_all_reconfigured(void *ctx)
@@ -337,6 +341,7 @@ void keeper_commit(struct keeper *k, bool tasks_only)
 	k->replaced = k->accepted;
 	k->accepted = k->candidate;
 	k->candidate = NULL;
+	vault_settle(&k->vault, true);
 	if (k->o.reactors == 0) {
 		on_all_reconfigured(k);
 		return;
@@ -448,6 +453,9 @@ int keeper_init(struct keeper *k, const struct keeper_opts *o, struct err *err)
 	k->bells = xzalloc((o->reactors + 1) * sizeof *k->bells);
 	for (unsigned i = 0; i < o->reactors; i++)
 		k->bells[i] = -1;
+	if (vault_hold(&k->vault, &o->release->settings.shared, err) < 0)
+		return err->code;
+	vault_settle(&k->vault, true);
 	return o->reactors ? open_shared(k, err) : 0;
 }
 
@@ -491,6 +499,7 @@ void keeper_fini(struct keeper *k)
 	if (k->shared.p)
 		shm_unmap(&k->shared);
 	fd_close(&k->shared_fd);
+	vault_fini(&k->vault);
 	release_unref(k->accepted);
 	release_unref(k->candidate);
 	release_unref(k->replaced);

@@ -11,6 +11,7 @@
 #include "loop/post.h"
 #include "reactor/reactor.h"
 #include "role/ports.h"
+#include "role/vault.h"
 #include "super/release.h"
 #include "sys/spawn.h"
 
@@ -84,6 +85,7 @@ struct keeper {
 	int *bells;                /* [o.reactors] */
 	int shared_fd;
 	struct shm shared;
+	struct vault vault; /* shared memory of the app */
 	struct keeper_totals gone;
 };
 

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "role/hooks.h"
 #include "role/lifeline.h"
+#include "role/vault.h"
 #include "super/super.h"
 #include "sys/fd.h"
 #include "sys/sig.h"
@@ -17,8 +18,9 @@ struct manager {
 	struct control control;
 	struct watch signals;
 	struct super *super;
-	struct hooks *hooks; /* NULL: the app has no handlers for us */
-	bool replaces;       /* one that died */
+	struct hooks *hooks;       /* NULL: the app has no handlers for us */
+	struct vault_share shared; /* of the accepted release */
+	bool replaces;             /* one that died */
 	int code;
 };
 
@@ -42,7 +44,11 @@ static void open_hooks(struct manager *m, struct release *release)
 	struct err err = { 0 };
 
 	hooks_close(m->hooks);
-	m->hooks = hooks_wanted(&release->settings) ? hooks_open(release, &err) : NULL;
+	m->hooks = NULL;
+	if (m->shared.n != release->settings.shared.n)
+		err_set(&err, -EPROTO, "its shared memory did not come");
+	else if (hooks_wanted(&release->settings))
+		m->hooks = hooks_open(release, m->shared.fds, &err);
 	if (err.code)
 		log_error("the manager cannot load the app for its handlers: %s", err.text);
 }
@@ -330,6 +336,8 @@ static void on_msg(struct control *c, struct ctl_msg *msg)
 
 	if (msg->type == CTL_CONFIG)
 		r = configure(m, msg);
+	else if (msg->type == CTL_SHARED)
+		r = vault_share_take(&m->shared, msg);
 	else
 		r = m->super ? on_order(m, msg) : -EPROTO;
 	if (r < 0) {

@@ -6,6 +6,7 @@
 #include "role/engine.h"
 #include "role/mesh.h"
 #include "role/peers.h"
+#include "role/vault.h"
 #include "role/lifeline.h"
 #include "super/control.h"
 #include "sys/fd.h"
@@ -32,6 +33,7 @@ struct worker_role {
 	unsigned n_bells;
 	int listeners[SETTINGS_PORTS_MAX];
 	unsigned n_listeners; /* that came; setup.n_listeners are expected */
+	struct vault_share shared;
 	bool loaded;
 	int code;
 };
@@ -213,21 +215,13 @@ static int take_setup(struct worker_role *w, struct ctl_msg *m)
 	return 0;
 }
 
-static int take_fds(struct ctl_msg *m, int *to, unsigned *n, unsigned max)
-{
-	if (m->value != *n || *n + (unsigned)m->n_fds > max)
-		return -EPROTO;
-	for (int i = 0; i < m->n_fds; i++)
-		to[(*n)++] = ctl_take_fd(m, i);
-	return 0;
-}
-
 static int load(struct worker_role *w, struct ctl_msg *m)
 {
 	struct engine_opts *o = &w->setup;
 	struct err err = { 0 };
 
-	if (!w->release || w->engine || w->n_bells != o->reactors || w->n_listeners != o->n_listeners)
+	if (!w->release || w->engine || w->n_bells != o->reactors || w->n_listeners != o->n_listeners ||
+	    w->shared.n != w->release->settings.shared.n)
 		return -EPROTO;
 	o->loop = &w->loop;
 	o->release = w->release;
@@ -236,6 +230,7 @@ static int load(struct worker_role *w, struct ctl_msg *m)
 	o->manager_pid = (pid_t)(m->extra & 0xffffffff);
 	o->bells = w->bells;
 	o->listeners = w->listeners;
+	o->shared = w->shared.fds;
 	o->access_log = m->n_fds ? ctl_take_fd(m, 0) : -1;
 	o->on_loaded = on_loaded;
 	o->on_retire = on_retire;
@@ -290,10 +285,13 @@ static void on_msg(struct control *c, struct ctl_msg *m)
 		r = take_setup(w, m);
 		break;
 	case CTL_BELLS:
-		r = take_fds(m, w->bells, &w->n_bells, w->setup.reactors);
+		r = ctl_take_fds(m, w->bells, &w->n_bells, w->setup.reactors);
 		break;
 	case CTL_LISTENERS:
-		r = take_fds(m, w->listeners, &w->n_listeners, w->setup.n_listeners);
+		r = ctl_take_fds(m, w->listeners, &w->n_listeners, w->setup.n_listeners);
+		break;
+	case CTL_SHARED:
+		r = vault_share_take(&w->shared, m);
 		break;
 	case CTL_INBOX:
 		r = take_inbox(w, m);
@@ -396,6 +394,7 @@ int run_worker(int control)
 	watch_release(&w->control.watch, NULL);
 	free_engine(w);
 	mesh_free(w->mesh);
+	vault_share_close(&w->shared);
 	release_unref(w->release);
 	loop_fini(&w->loop);
 	free(w);

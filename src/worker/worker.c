@@ -367,6 +367,7 @@ static int make_state(struct worker *w, const struct lua_module *modules, struct
 					   .ctx = w,
 				   });
 	w->app = app_new(w->L);
+	app_share(w->app, &w->o.settings->shared, w->o.shared);
 	return 0;
 }
 

@@ -22,6 +22,7 @@ struct worker_opts {
 	struct board_worker *board;
 	const struct shm *reactors; /* process mode: their boards (ipc/chan.h), n_reactors of them */
 	unsigned n_reactors;
+	const int *shared; /* memory of what the settings declare (app_share()) */
 	pid_t master_pid;
 	pid_t manager_pid;
 	/* max_request is reached: the supervisor should replace this process. */
