@@ -6,9 +6,11 @@
 #include "api/api_message.h"
 #include "api/api_process.h"
 #include "api/api_script.h"
+#include "api/api_shared.h"
 #include "api/api_task.h"
 #include "lua/app.h"
 #include "lua/bind.h"
+#include "lua/callback.h"
 #include "worker/codes.h"
 #include "worker/runtime.h"
 
@@ -121,6 +123,29 @@ static int server_on(lua_State *L)
 {
 	api_script_on(L, 2, 3, NULL, "server:on");
 	lua_settop(L, 1);
+	return 1;
+}
+
+static int new_hidden_atomic(lua_State *L)
+{
+	api_atomic_push_hidden(L, luaL_checkstring(L, 1));
+	return 1;
+}
+
+/* cron(spec, handler): lua/luaserv/cron.lua, with a number that all workers see for each job. */
+static int server_cron(lua_State *L)
+{
+	struct err err = { 0 };
+
+	api_script_check_open(L, "server:cron");
+	if (callback_resolve(L, 3, &err) < 0)
+		return state_error(L, "server:cron: %s", err.text);
+	lua_replace(L, 3);
+	lua_settop(L, 3);
+	bind_require(L, "luaserv.cron");
+	lua_insert(L, 1);
+	lua_pushcfunction(L, new_hidden_atomic);
+	lua_call(L, 4, 1);
 	return 1;
 }
 
@@ -251,6 +276,9 @@ static const struct bind_row server_methods[] = {
 	  "add_command(name, handler) -> server: handler(server, data) answers server:command(name, …) of any process." },
 	{ "add_process", api_process_add, "a", LUA_ROLE_ALL,
 	  "add_process(luaserv.process(fn, opts)) -> number, from 0: a process of its own runs fn(process, server) while the server does." },
+	{ "cron", server_cron, "sa", LUA_ROLE_ALL,
+	  "cron(spec, handler) -> server: calls handler(server) by the clock, as crontab(5) has it, in one worker of all; with six fields the "
+	  "first is the second." },
 	{ "start", server_start, "", LUA_ROLE_ALL, "start(): ends the script's part; the runtime takes over." },
 	{ "send", api_conn_send, "ia", LUA_ROLE_SERVING,
 	  "send(fd, data) -> true | nil, message, code: waits while the connection's budget is used up. data is a string, or what "
