@@ -175,6 +175,13 @@ static void set_setting(lua_State *L, const struct settings *s)
 	bind_set_constant(L, &server_kind, "setting");
 }
 
+/* It may wait, so it is Lua's own. */
+static void set_broadcast(lua_State *L)
+{
+	bind_require(L, "luaserv.broadcast");
+	bind_set_constant(L, &server_kind, "broadcast");
+}
+
 /* server:after, tick and clear are luaserv's own functions, called with a colon. */
 static void set_time_functions(lua_State *L)
 {
@@ -200,6 +207,7 @@ static void set_constants(lua_State *L, const struct app *app)
 	bind_set_constant(L, &server_kind, "host");
 	set_number(L, "port", settings_port_number(&effective(app)->ports[0]));
 	set_time_functions(L);
+	set_broadcast(L);
 	if (!w)
 		return;
 	set_number(L, "worker_id", w->o.slot);

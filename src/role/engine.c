@@ -229,7 +229,7 @@ void engine_stop(struct engine *e, uint64_t wait_ms, bool now)
 	if (e->stopped)
 		return;
 	if (e->worker_drains && (sooner || now))
-		worker_drain(e->worker, time_left(e), now);
+		worker_drain(e->worker, time_left(e), e->last);
 	if (e->stopped || !e->reactor || e->drained)
 		return;
 	timer_set(e->o.loop, &e->deadline, time_left(e));

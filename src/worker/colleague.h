@@ -48,7 +48,7 @@ void colleague_forget(struct colleague *c);
 void colleague_free(struct colleague *c);
 /* NULL: there is none, or it is gone. */
 struct colleague *colleague_find(struct worker *w, unsigned slot, uint64_t generation);
-/* The process of a slot that takes what is sent to the slot; NULL: none is ready. */
+/* The process of a slot that takes what is sent to the slot: the newest that is ready, else one that is leaving.  NULL: there is none. */
 struct colleague *colleague_of_slot(struct worker *w, unsigned slot);
 /* It takes tasks and messages: it has loaded the app, is not leaving, and knows this process. */
 bool colleague_is_ready(const struct colleague *c);
