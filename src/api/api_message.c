@@ -38,7 +38,8 @@ int api_message_send(lua_State *L)
 	if (slot == w->o.slot)
 		return state_error(L, "server:send_message: process %d is this one itself", (int)slot);
 	r = api_value_pack(L, 2, "data", &value);
-	return r ? codes_push(L, r) : messages_send(w->messages, L, slot, &value, "server:send_message");
+	return r ? codes_push(L, r)
+	         : messages_send(w->messages, L, slot, &value, MESSAGE_TO_HANDLER, "server:send_message");
 }
 
 static struct str name_of(lua_State *L, const char *method)

@@ -1,13 +1,19 @@
 #include "api/api_process.h"
 
 #include "api/api_script.h"
+#include "api/api_sync.h"
+#include "api/api_value.h"
 #include "base/mem.h"
 #include "conf/crew.h"
 #include "lua/app.h"
 #include "lua/bind.h"
+#include "worker/codes.h"
 #include "worker/colleague.h"
+#include "worker/intake.h"
+#include "worker/messages.h"
 #include "worker/runtime.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -157,7 +163,43 @@ static int push_name(lua_State *L, void *object)
 	return 1;
 }
 
+/* write(data): to the process, from any other one. */
+static int process_write(lua_State *L)
+{
+	struct worker *w = worker_current();
+	int slot = slot_of(bind_self(L));
+	struct packed value;
+	int r;
+
+	if (slot < 0)
+		return state_error(L, "process:write: it was not given to server:add_process");
+	if ((unsigned)slot == w->o.slot)
+		return state_error(L, "process:write is for the others; this process answers by server:send_message");
+	r = api_value_pack(L, 2, "data", &value);
+	return r ? codes_push(L, r)
+	         : messages_send(w->messages, L, (unsigned)slot, &value, MESSAGE_TO_READ, "process:write");
+}
+
+/* read(timeout) */
+static int process_read(lua_State *L)
+{
+	struct worker *w = worker_current();
+	uint64_t ms;
+	bool waits = api_sync_timeout(L, 2, "process:read", 0, &ms);
+
+	if (slot_of(bind_self(L)) != (int)w->o.slot)
+		return state_error(L, "process:read is for the process itself, which gets what others write");
+	if (!waits && intake_is_empty(w->intake))
+		return bind_fail(L, ETIMEDOUT, "timeout");
+	return intake_read(w->intake, L, ms);
+}
+
 static const struct bind_row process_methods[] = {
+	{ "write", process_write, "a", LUA_ROLE_SERVING | BIND_WAITS,
+	  "write(data) -> true | nil, message, code: any plain value, for read() in the process; waits while it is too far behind "
+	  "(message_queue_size)." },
+	{ "read", process_read, "n?", LUA_ROLE_PROCESS | BIND_WAITS,
+	  "read(timeout) -> value, worker_id | nil, message, code: what another process wrote, in the order in which it came." },
 	{ NULL, NULL, NULL, 0, NULL },
 };
 

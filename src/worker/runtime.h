@@ -32,6 +32,7 @@ struct worker {
 	struct orders *orders;            /* tasks asked of them */
 	struct duties *duties;            /* tasks they ask of this one; NULL: it is no task worker */
 	struct messages *messages;
+	struct intake *intake;   /* of a user process */
 	struct mission *mission; /* NULL: it is no user process */
 	struct commands *commands;
 	struct list questions; /* struct question, see inquiry.c */

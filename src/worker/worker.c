@@ -7,6 +7,7 @@
 #include "worker/commands.h"
 #include "worker/duties.h"
 #include "worker/inquiry.h"
+#include "worker/intake.h"
 #include "worker/messages.h"
 #include "worker/mission.h"
 #include "worker/orders.h"
@@ -530,6 +531,7 @@ struct worker *worker_new(const struct worker_opts *opts)
 	w->messages = messages_new(w);
 	w->commands = commands_new(w);
 	w->duties = w->kind == CREW_TASK ? duties_new(w) : NULL;
+	w->intake = w->kind == CREW_PROCESS ? intake_new(w) : NULL;
 	w->mission = w->kind == CREW_PROCESS ? mission_new(w) : NULL;
 	board_set(&w->o.board->pid, (uint64_t)getpid());
 	map_init(&w->sessions);
@@ -616,6 +618,7 @@ void worker_free(struct worker *w)
 	commands_free(w->commands);
 	duties_free(w->duties);
 	mission_free(w->mission);
+	intake_free(w->intake);
 	for (struct list *it; (it = list_first(&w->colleagues));)
 		colleague_free(LS_CONTAINER_OF(it, struct colleague, link));
 	flush_links(w);
