@@ -25,13 +25,12 @@ static const struct settings_names settings_modes[] = {
 };
 
 static const struct settings_names settings_dispatch[] = {
-	{ "auto", DISPATCH_AUTO }, { "round", DISPATCH_ROUND },
-	{ "1", DISPATCH_ROUND },   { "fixed", DISPATCH_FIXED },
-	{ "2", DISPATCH_FIXED },   { "idle", DISPATCH_IDLE },
-	{ "3", DISPATCH_IDLE },    { "ip", DISPATCH_IP },
-	{ "4", DISPATCH_IP },      { "uid", DISPATCH_UID },
-	{ "5", DISPATCH_UID },     { "least", DISPATCH_LEAST },
-	{ "key", DISPATCH_KEY },   { NULL, 0 },
+	{ "auto", DISPATCH_AUTO },   { "round", DISPATCH_ROUND }, { "1", DISPATCH_ROUND },
+	{ "fixed", DISPATCH_FIXED }, { "2", DISPATCH_FIXED },     { "idle", DISPATCH_IDLE },
+	{ "3", DISPATCH_IDLE },      { "ip", DISPATCH_IP },       { "4", DISPATCH_IP },
+	{ "uid", DISPATCH_UID },     { "5", DISPATCH_UID },       { "least", DISPATCH_LEAST },
+	{ "7", DISPATCH_IDLE },      { "8", DISPATCH_LEAST },     { "9", DISPATCH_IDLE },
+	{ "10", DISPATCH_IDLE },     { "key", DISPATCH_KEY },     { NULL, 0 },
 };
 
 static const struct settings_names settings_log_levels[] = {

@@ -74,11 +74,11 @@ static int open_first(struct ports *p, struct port *port, struct err *err)
 
 	if (fd >= 0)
 		return fd;
-	if (r == 0 && p->per_slot && !is_unix(port) && !port->reuse_port)
+	if (r == 0 && p->per_slot && !is_unix(port) && !port->enable_reuse_port)
 		r = probe(port, err);
 	if (r < 0)
 		return r;
-	return listen_on(port, &port->address, port->reuse_port || (p->per_slot && !is_unix(port)), err);
+	return listen_on(port, &port->address, port->enable_reuse_port || (p->per_slot && !is_unix(port)), err);
 }
 
 static int check_given(const struct ports *p, struct err *err)

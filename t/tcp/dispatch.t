@@ -8,6 +8,7 @@ local luaserv = require "luaserv"
 local server = luaserv.server("127.0.0.1", $PORT)
 server:on("receive", function(server, fd, reactor_id, data)
 	if data == "sleep\n" then luaserv.sleep(0.5) end
+	while data == "hold\n" and server:exists(fd) do luaserv.sleep(0.01) end
 	server:send(fd, server.worker_id .. "\n")
 end)
 server:start()
@@ -70,11 +71,41 @@ LUA
 	is_deeply([ grep { $_ eq $blocked } @answers ], [], 'the others answer');
 };
 
+# What twelve connections from as many addresses see of three workers.
+sub behaviour ($server) {
+	my @clients = map { $server->client(from => "127.0.0.$_") } 1 .. 12;
+	my @own = map { my $client = $_; my %used = map { ask($client) => 1 } 1 .. 6; [ keys %used ] } @clients;
+	my %all = map { $_ => 1 } map { @$_ } @own;
+
+	return scalar(keys %all) . ' workers, ' . (@{ $own[0] } == 1 ? 'one for each connection' : 'several for a connection');
+}
+
 matrix 'Swoole\'s numbers are understood', process => $why, sub ($mode) {
-	for my $number (1 .. 5) {
+	my %is = (1 => 'several for a connection', 2 => 'one for each connection', 3 => 'several for a connection', 4 => 'one for each connection',
+		5 => 'one for each connection', 7 => 'several for a connection', 8 => 'one for each connection', 9 => 'several for a connection',
+		10 => 'several for a connection');
+
+	for my $number (sort { $a <=> $b } keys %is) {
 		my $server = start_server(app => $app, settings => { %framing, dispatch_mode => $number });
-		like(ask($server->client), qr/\A[012]\z/, "mode $number");
+		is(behaviour($server), "3 workers, $is{$number}", "mode $number");
 	}
+};
+
+matrix 'least: a new connection goes to the worker with least to do, and stays', process => $why, sub ($mode) {
+	my $server = start_server(app => $app, settings => { %framing, dispatch_mode => 'least' });
+	my $busy = $server->client;
+
+	my $occupied = ask($busy);
+	$busy->send("hold\n");
+	ok($server->wait_status(sub { $_->{workers}[$occupied]{in_flight} }), 'one is inside a handler');
+	my @clients = map { $server->client } 1 .. 6;
+	my @first = map { ask($_) } @clients;
+	my %used = map { $_ => 1 } @first;
+
+	is_deeply([ sort keys %used ], [ grep { $_ != $occupied } 0 .. 2 ], 'the two others share them');
+	$busy->abort;
+	ok($server->wait_status(sub { !$_->{workers}[$occupied]{in_flight} }), 'all are idle');
+	is_deeply([ map { ask($_) } @clients ], \@first, 'each stays where it is');
 };
 
 matrix 'requests of one connection are spread over workers', process => $why, sub ($mode) {
@@ -92,10 +123,11 @@ LUA
 
 matrix 'ip: one client address, one worker', process => $why, sub ($mode) {
 	my $server = start_server(app => $app, settings => { %framing, dispatch_mode => 'ip' });
-	my %used;
+	my %used = map { ask($server->client) => 1 } 1 .. 10;
 
-	$used{ ask($server->client) }++ for 1 .. 10;
 	is(scalar keys %used, 1, 'ten connections, one worker');
+	$used{ ask($server->client(from => "127.0.0.$_")) } = 1 for 2 .. 20;
+	is(scalar keys %used, 3, 'other addresses have others');
 };
 
 matrix 'uid: what is bound to one uid meets in one worker', process => $why, sub ($mode) {

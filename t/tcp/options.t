@@ -13,7 +13,7 @@ local luaserv = require "luaserv"
 local server = luaserv.server("127.0.0.1", $PORT)
 server:set { protocol = "eof", open_eof_split = true, package_eof = "\n", backlog = 77, open_tcp_keepalive = true,
 	tcp_keepidle = 61, tcp_keepinterval = 7, tcp_keepcount = 3, tcp_user_timeout = "9s", tcp_fastopen = 16,
-	kernel_socket_recv_buffer_size = "64k", kernel_socket_send_buffer_size = "32k", reuse_port = true }
+	kernel_socket_recv_buffer_size = "64k", kernel_socket_send_buffer_size = "32k", enable_reuse_port = true }
 local other = server:listen("127.0.0.1", $PORT_2)
 other:set { open_tcp_nodelay = false, open_tcp_keepalive = false, tcp_defer_accept = 5, tcp_user_timeout = 0 }
 server:on("receive", function(server, fd, reactor_id, line) server:send(fd, line) end)
@@ -61,7 +61,7 @@ matrix 'of the listening socket and of connections' => sub ($mode) {
 	my ($deferring) = listening($server->port(2), @sockets);
 	my ($plain, $other) = (accepted($first, @sockets), accepted($second, @sockets));
 
-	is(option($listener, SOL_SOCKET, SO_REUSEPORT), 1, 'reuse_port');
+	is(option($listener, SOL_SOCKET, SO_REUSEPORT), 1, 'enable_reuse_port');
 	is(option($listener, IPPROTO_TCP, $tcp{fastopen}), 16, 'tcp_fastopen');
 	is(option($listener, IPPROTO_TCP, $tcp{defer_accept}), 0, 'no tcp_defer_accept');
 	cmp_ok(option($deferring, IPPROTO_TCP, $tcp{defer_accept}), '>=', 5, 'tcp_defer_accept');
@@ -80,7 +80,7 @@ matrix 'of the listening socket and of connections' => sub ($mode) {
 
 # What the kernel holds of a listening socket's backlog is told by /proc/net only through sock_diag; a full one refuses to take more.
 matrix 'backlog' => sub ($mode) {
-	my $server = start_server(app => $app =~ s/backlog = 77/backlog = 2/r =~ s/reuse_port = true/reuse_port = false/r);
+	my $server = start_server(app => $app =~ s/backlog = 77/backlog = 2/r =~ s/enable_reuse_port = true/enable_reuse_port = false/r);
 	my @pids = ($server->pid, $server->worker_pids);
 	my @clients;
 

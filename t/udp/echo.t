@@ -71,6 +71,29 @@ matrix 'datagrams are echoed, beside a TCP port' => sub ($mode) {
 	ok($server->wait_status(sub ($s) { $s->{packets} >= 6 && $s->{workers}[0]{in_flight} == 0 }), 'they are counted');
 };
 
+matrix 'datagrams of one client go to one worker, by its address and port, by its address, or by turns',
+	process => 'dispatch_mode is of process mode', sub ($mode) {
+	my $who = <<'LUA';
+local server = require "luaserv".server("127.0.0.1", $PORT, nil, "udp")
+server:on("packet", function(server, data, client) server:sendto(client.address, client.port, tostring(server.worker_id)) end)
+server:start()
+LUA
+	my %wanted = (fixed => '1 of 3', uid => '1 of 3', ip => '1 of 1', round => '3 of 3');
+
+	for my $dispatch (sort keys %wanted) {
+		my $server = start_server(app => $who, settings => { worker_num => 3, dispatch_mode => $dispatch });
+		my (%all, $most);
+
+		for (1 .. 20) {
+			my $sock = udp($server->port);
+			my %own = map { ask($sock, 'x') => 1 } 1 .. 6;
+			$all{$_} = 1 for keys %own;
+			$most = keys %own if keys %own > ($most // 0);
+		}
+		is("$most of " . keys %all, $wanted{$dispatch}, "$dispatch: of the workers that any client sees, one client sees");
+	}
+};
+
 matrix 'answers leave from the port that is named' => sub ($mode) {
 	my $server = start_server(app => $app);
 	my $sock = IO::Socket::IP->new(Proto => 'udp', LocalHost => '127.0.0.1') or die "udp: $!\n";

@@ -25,7 +25,7 @@
 ---@field package_length_offset? integer Where the length field begins. Default: 0.
 ---@field package_body_offset? integer|"auto" Added to the length field's value to give the whole message's length; auto is the end of the field. Default: auto.
 ---@field backlog? integer Connections the kernel may hold before they are accepted. Default: 512.
----@field reuse_port? boolean SO_REUSEPORT: other servers may share the port. Base mode uses it in any case. Default: false.
+---@field enable_reuse_port? boolean SO_REUSEPORT: other servers may share the port. Base mode uses it in any case. Default: false.
 ---@field open_tcp_nodelay? boolean TCP_NODELAY. Default: true.
 ---@field open_tcp_keepalive? boolean SO_KEEPALIVE, with the three settings that follow. Default: false.
 ---@field tcp_keepidle? number|string Silence before the first keep-alive probe. Default: 1h.
@@ -65,7 +65,7 @@
 ---@field mode? "process"|"base"|"single" process: reactor threads own the connections; base: each worker accepts for itself; single: one process without a supervisor, for debuggers. Default: process.
 ---@field worker_num? integer|"auto" Worker processes; auto is one per CPU this process may use. Default: auto.
 ---@field reactor_num? integer|"auto" Reactor threads in process mode; auto is one per CPU, at most 8 and at most worker_num. Default: auto.
----@field dispatch_mode? "auto"|"round"|"fixed"|"idle"|"ip"|"uid"|"least"|"key" Which worker gets a connection's events in process mode. auto: fixed, but an HTTP request of a port without connect and close handlers goes to a worker that has nothing to do. fixed (2): the same worker for the connection's life, by its id. ip (4): by the client's address. uid (5): by what server:bind() said, until then by its id. least: the worker with least to do when the connection comes; HTTP requests as with auto. round (1): by turns, each message or request. idle (3): the worker with least to do, each message or request. key: by dispatch_key. Default: auto.
+---@field dispatch_mode? "auto"|"round"|"fixed"|"idle"|"ip"|"uid"|"least"|"key" Which worker gets a connection's events in process mode. auto: fixed, but an HTTP request of a port without connect and close handlers goes to a worker that has nothing to do. fixed (2): the same worker for the connection's life, by its id. ip (4): by the client's address. uid (5): by what server:bind() said, until then by its id. least (8): the worker with least to do when the connection comes; HTTP requests as with auto. round (1): by turns, each message or request. idle (3, 7, 9, 10): the worker with least to do, each message or request. key: by dispatch_key. Default: auto.
 ---@field task_worker_num? integer Processes for server:task(), which run the task handler. Default: 0.
 ---@field task_enable_coroutine? boolean Tasks of one task worker run at the same time, each in its coroutine, and the task handler gets (server, task); off: one after the other. Default: false.
 ---@field task_max_request? integer A task worker is replaced after so many tasks; 0: never. Default: 0.

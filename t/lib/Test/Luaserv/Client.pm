@@ -11,7 +11,7 @@ use Socket qw(AF_INET AF_UNIX SOCK_STREAM SOL_SOCKET SO_LINGER SO_RCVBUF SO_ERRO
 use Test::Luaserv::Util qw(seconds now);
 use Test::Luaserv::Response;
 
-# connect(port => N | path => P, host, timeout, rcvbuf)
+# connect(port => N | path => P, host, from => address, timeout, rcvbuf)
 sub connect ($class, %o) {
 	my $self = bless { in => '', timeout => $o{timeout} // 5 }, $class;
 	my $unix = defined $o{path};
@@ -20,6 +20,7 @@ sub connect ($class, %o) {
 
 	socket $self->{sock}, $unix ? AF_UNIX : AF_INET, SOCK_STREAM, 0 or die "socket: $!\n";
 	setsockopt $self->{sock}, SOL_SOCKET, SO_RCVBUF, $o{rcvbuf} or die "SO_RCVBUF: $!\n" if $o{rcvbuf};
+	bind $self->{sock}, pack_sockaddr_in(0, inet_aton($o{from})) or die "binding to $o{from}: $!\n" if $o{from};
 	$self->{sock}->blocking(0);
 	return $self if CORE::connect $self->{sock}, $to;
 
