@@ -176,6 +176,8 @@ static const struct bind_row functions[] = {
 	  "atomic(name) -> a number that all processes count with. Declare it in the script, as all of these." },
 	{ "lock", api_lock_new, "ss?i?", LUA_ROLE_ALL,
 	  "lock(name, kind = \"mutex\", permits = 1) -> a lock between processes: \"mutex\", \"rwlock\", \"spin\" or \"sem\"." },
+	{ "table", api_table_new, "snt", LUA_ROLE_ALL,
+	  "table(name, rows, { column = \"int\" | \"float\" | \"string(n)\" }) -> rows with columns, found by key." },
 	{ NULL, NULL, NULL, 0, NULL },
 };
 
@@ -185,6 +187,7 @@ int api_shared_open(lua_State *L)
 	lua_setfield(L, LUA_REGISTRYINDEX, handles_key);
 	api_atomic_register(L);
 	api_lock_register(L);
+	api_table_register(L);
 	bind_functions(L, "luaserv", functions);
 	return 1;
 }

@@ -1,11 +1,13 @@
 #include "ipc/segment.h"
 
+#include "base/clock.h"
 #include "sys/fd.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 
 enum { CLAIM_TRIES = 1000 };
 
@@ -33,6 +35,15 @@ static int claim_number(struct segment *s)
 			return r;
 	}
 	return r;
+}
+
+static uint64_t agree_on_seed(struct segment_head *head)
+{
+	uint64_t none = 0, mine;
+
+	if (getrandom(&mine, sizeof mine, GRND_NONBLOCK) != sizeof mine || mine == 0)
+		mine = clock_ns() | 1;
+	return atomic_compare_exchange_strong(&head->seed, &none, mine) ? mine : none;
 }
 
 /* Another open file description of the same memory: locks belong to it. */
@@ -64,6 +75,8 @@ int segment_open(struct segment *s, int fd, size_t bytes)
 		r = claim_number(s);
 	if (r < 0)
 		segment_close(s);
+	else
+		s->seed = agree_on_seed(s->map.p);
 	return r;
 }
 
@@ -74,6 +87,7 @@ int segment_private(struct segment *s, size_t bytes)
 	if (p == MAP_FAILED)
 		return -errno;
 	*s = (struct segment){ .map = { p, bytes }, .fd = -1, .self = 1 };
+	s->seed = agree_on_seed(p);
 	return 0;
 }
 

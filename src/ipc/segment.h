@@ -18,14 +18,16 @@ enum { SEGMENT_HEAD = 64, SEGMENT_MEMBER_MAX = (1 << 30) - 1 };
 
 /* The first bytes of every segment. */
 struct segment_head {
+	_Atomic uint64_t seed; /* 0: nobody has hashed yet */
 	_Atomic uint32_t last_member;
-	uint32_t unused[SEGMENT_HEAD / 4 - 1];
+	uint32_t unused[SEGMENT_HEAD / 4 - 3];
 };
 
 struct segment {
 	struct shm map;
 	int fd;        /* of its own; -1: private memory */
 	uint32_t self; /* this process's number, from 1 */
+	uint64_t seed; /* of hashes, the same for all members; clients cannot guess it */
 };
 
 /* Maps the sealed memfd, which stays the caller's.  -EINVAL: it has not `bytes` bytes. */
