@@ -178,6 +178,8 @@ static const struct bind_row functions[] = {
 	  "lock(name, kind = \"mutex\", permits = 1) -> a lock between processes: \"mutex\", \"rwlock\", \"spin\" or \"sem\"." },
 	{ "table", api_table_new, "snt", LUA_ROLE_ALL,
 	  "table(name, rows, { column = \"int\" | \"float\" | \"string(n)\" }) -> rows with columns, found by key." },
+	{ "dict", api_dict_new, "sS", LUA_ROLE_ALL,
+	  "dict(name, bytes) -> any keys and values, that expire and give way: luaserv.dict(\"cache\", \"64m\")." },
 	{ NULL, NULL, NULL, 0, NULL },
 };
 
@@ -186,6 +188,7 @@ int api_shared_open(lua_State *L)
 	lua_newtable(L);
 	lua_setfield(L, LUA_REGISTRYINDEX, handles_key);
 	api_atomic_register(L);
+	api_dict_register(L);
 	api_lock_register(L);
 	api_table_register(L);
 	bind_functions(L, "luaserv", functions);

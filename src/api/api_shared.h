@@ -42,9 +42,11 @@ struct api_shared_wait {
 int api_shared_wait(lua_State *L, const struct api_shared_wait *w, int timeout_idx);
 
 int api_atomic_new(lua_State *L);
+int api_dict_new(lua_State *L);
 int api_lock_new(lua_State *L);
 int api_table_new(lua_State *L);
 void api_atomic_register(lua_State *L);
+void api_dict_register(lua_State *L);
 void api_lock_register(lua_State *L);
 void api_table_register(lua_State *L);
 /* Pushes an atomic of the runtime's own, whose name begins with "luaserv:"; while the script is evaluated it is declared. */
