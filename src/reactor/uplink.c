@@ -281,22 +281,39 @@ static void send_ack(struct conn *c, struct uplink_gen *gen, uint32_t stream, ui
 	(void)link_send(gen->line, &f, NULL, 0); /* the next one says it all again */
 }
 
-/* The app wants to know when everything has left. */
-static bool tells_empty(const struct conn *c)
+static void ack_connection(struct conn *c, uint64_t total)
 {
-	return c->pc.port->events & 1ULL << EVENT_buffer_empty && chain_empty(&c->pc.out);
+	c->acked = total;
+	send_ack(c, c->worker, 0, total);
+}
+
+/* For buffer_full and buffer_empty the worker must know what really waits: within a quarter, and exactly where the low watermark
+ * is passed and where nothing is left. */
+static void ack_exactly(struct conn *c)
+{
+	uint64_t waits = c->pc.out.bytes; /* also what others sent or published */
+	uint64_t low = c->pc.port->buffer_low_watermark;
+	uint64_t left = c->taken > waits ? c->taken - waits : 0;
+	bool passes_low = waits <= low && c->taken - c->acked > low;
+
+	if (left <= c->acked)
+		return;
+	if (passes_low || waits == 0 || left - c->acked >= c->pc.port->socket_buffer_size / 4)
+		ack_connection(c, left);
 }
 
 void uplink_ack(struct conn *c)
 {
 	uint64_t quarter = c->pc.port->socket_buffer_size / 4;
 
+	bool exact = c->pc.port->events & (1ULL << EVENT_buffer_full | 1ULL << EVENT_buffer_empty);
+
+	if (exact && c->worker)
+		ack_exactly(c);
 	if (c->pc.out.bytes > quarter)
 		return;
-	if (c->worker && c->taken - c->acked >= (tells_empty(c) ? 1 : quarter)) {
-		c->acked = c->taken;
-		send_ack(c, c->worker, 0, c->taken);
-	}
+	if (!exact && c->worker && c->taken - c->acked >= quarter)
+		ack_connection(c, c->taken);
 
 	struct list *first = list_first(&c->pc.streams);
 	struct stream *s = first ? LS_CONTAINER_OF(first, struct stream, on_conn) : NULL;

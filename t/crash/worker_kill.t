@@ -95,6 +95,24 @@ LUA
 	is($client->send("two\n")->recv(4), "two\n", 'after');
 };
 
+matrix 'what a dead worker had not taken is handled by its successor', process => $why, sub ($mode) {
+	my $server = start_server(settings => { worker_num => 2, protocol => 'eof', package_eof => '\n' }, app => <<'LUA');
+local server = require "luaserv".server("127.0.0.1", $PORT)
+server:on("receive", function(server, fd, reactor_id, data) server:send(fd, server.worker_pid .. " " .. data) end)
+server:start()
+LUA
+	my %client_of = map { ($_->send("one\n")->recv_until("\n") =~ /^(\d+)/)[0] => $_ } map { $server->client } 1 .. 2;
+	my ($pid, $other) = keys %client_of;
+
+	$server->expect_crash;
+	kill STOP => $pid;
+	$client_of{$pid}->send("two\nthree\n");
+	$client_of{$other}->send("two\n")->recv_until("\n"); # so the one reactor has read both
+	kill KILL => $pid;
+	like($client_of{$pid}->recv_until("three\n"), qr/\A(?!$pid)(\d+) two\n\1 three\n\z/, 'in order, by another process');
+	ok($server->wait_respawn($pid), 'its successor');
+};
+
 matrix 'worker_error_policy = close closes them', process => $why, sub ($mode) {
 	my $server = start_server(settings => { worker_error_policy => 'close' }, app => <<'LUA');
 local server = require "luaserv".server("127.0.0.1", $PORT)

@@ -23,4 +23,24 @@ matrix 'workers are replaced after max_request, and no request is lost' => sub (
 	is($server->status->{generation}, 1, 'it is no reload');
 };
 
+matrix 'a raw connection outlives the workers that leave by max_request', process => 'in base mode a connection lives in its worker', sub ($mode) {
+	my $server = start_server(settings => { protocol => 'eof', package_eof => '\n', max_request => 5, max_request_grace => 0 }, app => <<'LUA');
+local server = require "luaserv".server("127.0.0.1", $PORT)
+server:on("receive", function(server, fd, reactor_id, data) server:send(fd, server.worker_pid .. " " .. data) end)
+server:start()
+LUA
+	my $client = $server->client;
+	my %pids;
+
+	my $wrong = 0;
+	my $several = wait_for(sub {
+		my ($pid, $echo) = split ' ', $client->send("hello\n")->recv_until("\n");
+		$pids{$pid}++;
+		$wrong++ if $echo ne 'hello';
+		return keys %pids > 2;
+	}, 20);
+	ok($several, 'three workers, one after the other, have answered on it');
+	is($wrong, 0, 'and rightly');
+};
+
 done_testing();

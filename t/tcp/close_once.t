@@ -51,6 +51,42 @@ matrix 'close comes exactly once, however a connection ends' => sub ($mode) {
 	cmp_ok($by{peer} // 0, '>=', 10, 'those that the client closed know it');
 };
 
+matrix 'connect, receive and close of one connection come in one worker, in that order' => sub ($mode) {
+	my $server = start_server(settings => { worker_num => 3, heartbeat_idle_time => '1s' }, app => <<'LUA');
+local server = require "luaserv".server("127.0.0.1", $PORT)
+$NOTE
+local function tell(event) return function(server, fd, reactor_id) note(fd, server.worker_id, event, reactor_id < 0 and "app" or "") end end
+local receive = tell "receive"
+server:on("connect", tell "connect")
+server:on("receive", function(server, fd, reactor_id, data)
+	receive(server, fd, reactor_id)
+	server:send(fd, "ok")
+	if data ~= "stay" then server:close(fd, data == "reset") end
+end)
+server:on("close", tell "close")
+server:start()
+LUA
+	my @ends = qw(close abort silence app reset);
+	my @clients = map { $server->client } 1 .. 30;
+
+	for my $i (0 .. $#clients) {
+		my $end = $ends[ $i % 5 ];
+		$clients[$i]->send($end =~ /app|reset/ ? $end : 'stay');
+		$clients[$i]->recv(2) if $end ne 'reset';
+		$clients[$i]->$end if $end =~ /close|abort/;
+	}
+	my (%of, %by);
+	for ($server->wait_notes(90)) {
+		my ($fd, $worker, $event, $who) = split ' ';
+		push @{ $of{$fd}{$worker} }, $event;
+		$by{ $who // '' }++ if $event eq 'close';
+	}
+	is(scalar keys %of, 30, 'thirty connections');
+	is_deeply([ grep { keys %$_ != 1 } values %of ], [], 'each in one worker');
+	is_deeply([ grep { "@$_" ne 'connect receive close' } map { values %$_ } values %of ], [], 'each in that order');
+	is_deeply(\%by, { '' => 18, app => 12 }, 'reactor_id is -1 if the app has closed it, and not for others');
+};
+
 matrix 'ids are not used again' => sub ($mode) {
 	my $server = start_server(app => $app);
 	my %seen;

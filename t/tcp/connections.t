@@ -50,7 +50,7 @@ server:on("receive", function(server, fd, reactor_id, data)
 		server:send(fd, "done\n")
 	end
 end)
-server:on("close", function(server, fd, reactor_id, info) note("close", fd, info.by) end)
+server:on("close", function(server, fd, reactor_id, info) note("close", fd, info.by, reactor_id, server.worker_id) end)
 server:start()
 LUA
 
@@ -123,9 +123,10 @@ matrix 'connections of other workers can be used' => sub ($mode) {
 	$here->send("many $id\n");
 	is_string($there->recv_until("3000\n"), join('', map { "$_\n" } 1 .. 3000), 'many arrive in order');
 	is($here->recv_until("\n"), "done\n", 'none was refused');
+	my $worker = $there->send("who\n")->recv_until("\n") + 0;
 	is($here->send("drop $id\n")->recv_until("\n"), "true\n", 'close');
 	is($there->recv_all, '', 'it is closed');
-	is_deeply([ $server->wait_notes(1) ], ["close $id server"], 'its worker is told');
+	is_deeply([ $server->wait_notes(1) ], ["close $id server -1 $worker"], 'its worker is told');
 	ok(wait_for(sub { $here->send("exists $id\n")->recv_until("\n") eq "false\n" }), 'and it exists no more');
 	is($here->send("info $id\n")->recv_until("\n"), "there is no such connection\n", 'as its info says');
 };

@@ -22,6 +22,7 @@ server:on("receive", function(server, fd, reactor_id, line)
 	}
 	if line == "close\n" then
 		out[#out + 1] = code(server:close(fd))
+		out[#out + 1] = code(server:exists(fd))
 		out[#out + 1] = code(server:send(fd, "x"))
 		out[#out + 1] = code(server:close(fd))
 	end
@@ -44,7 +45,7 @@ matrix 'as Swoole numbers them' => sub ($mode) {
 	is_deeply($told->(2), [ $first, 'closed peer normal 1002 1004 1002' ], 'the peer closes');
 	my $client = $server->client;
 	$client->send("close\n");
-	is_deeply($told->(2), [ "$first true 1003 1003", 'closed server by_app 1001 1004 1001' ], 'the server closes');
+	is_deeply($told->(2), [ "$first true false 1003 1003", 'closed server by_app 1001 1004 1001' ], 'the server closes');
 	$client = $server->client;
 	$client->send('x' x 200);
 	is_deeply($told->(1), ['closed limit too_large 1001 1004 1001'], 'too long a message');

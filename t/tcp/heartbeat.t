@@ -15,6 +15,13 @@ server:on("receive", function(server, fd, reactor_id, data)
 		server:send(fd, tostring(server:protect(fd, false)) .. "\n")
 	elseif data == "feed\n" then
 		server:tick(50, function(id) if not server:send(fd, "fed\n") then server:clear(id) end end)
+	elseif data:find "^silent" then
+		local who = tonumber(data:match "%d+")
+		server:protect(who, false)
+		local silent = server:heartbeat(data:find "close" ~= nil)
+		server:send(fd, #silent .. " " .. tostring(silent[1] == who) .. "\n")
+	elseif data == "id\n" then
+		server:send(fd, fd .. "\n")
 	elseif data == "list\n" then
 		server:send(fd, #server:heartbeat() .. "\n")
 	elseif data == "ping\n" then
@@ -58,6 +65,21 @@ matrix 'a protected connection is spared until it is exposed again' => sub ($mod
 	$safe->send("expose\n");
 	is($safe->recv_until("\n"), "true\n", 'expose');
 	is_deeply([ ($server->wait_notes(2))[1] ], ['heartbeat heartbeat true'], 'it is closed in its turn');
+};
+
+matrix 'heartbeat() names who was silent too long, and closes it if asked' => sub ($mode) {
+	for my $close ('', ' close') {
+		my $server = start_server(app => $app, settings => { heartbeat_idle_time => '300ms' });
+		my $safe = $server->client;
+		my $id = $safe->send("id\n")->recv_until("\n") =~ s/\n//r;
+
+		is($safe->send("protect\n")->recv_until("\n"), "true\n", 'protect');
+		is($server->client->recv_all, '', 'one that came later is closed');
+		my $asker = $server->client;
+		is($asker->send("silent $id$close\n")->recv_until("\n"), "1 true\n", 'the protected one is silent, too, once it is exposed');
+		is($safe->recv_all, '', 'and it is closed');
+		is((sort map { (split)[0] } ($server->wait_notes(2)))[1], $close ? 'server' : 'heartbeat', 'by whom');
+	}
 };
 
 matrix 'the check interval alone stands for half the idle time' => sub ($mode) {

@@ -20,19 +20,22 @@ LUA
 	ok($client->eof, 'the end of one side ends the connection');
 };
 
-matrix 'a megabyte in many reads keeps its order' => sub ($mode) {
+matrix 'a megabyte in many reads keeps its order, and no read is longer than 64 KiB' => sub ($mode) {
 	my $server = start_server(app => <<'LUA');
 local server = require "luaserv".server("127.0.0.1", $PORT)
-server:on("receive", function(server, fd, reactor_id, data) server:send(fd, data) end)
+server:on("receive", function(server, fd, reactor_id, data)
+	assert(#data <= 65536)
+	server:send(fd, data)
+end)
 server:start()
 LUA
 	my $client = $server->client(timeout => 20);
 	my $text = join ',', 1 .. 180_000;
 	my $got = '';
 
-	for (my $at = 0; $at < length $text; $at += 50_000) {
-		$client->send(substr $text, $at, 50_000);
-		$got .= $client->recv(length(substr $text, $at, 50_000));
+	for (my $at = 0; $at < length $text; $at += 200_000) {
+		$client->send(substr $text, $at, 200_000);
+		$got .= $client->recv(length(substr $text, $at, 200_000));
 	}
 	ok($got eq $text, 'the same ' . length($text) . ' bytes');
 };
@@ -82,6 +85,25 @@ LUA
 	$client->send('5 and more');
 	$client->close;
 	ok($server->wait_status(sub { $_->{connections} == 0 }), 'no connection is left');
+};
+
+matrix 'close with reset drops what waits' => sub ($mode) {
+	my $server = start_server(settings => { socket_buffer_size => '8m' }, app => <<'LUA');
+local server = require "luaserv".server("127.0.0.1", $PORT)
+$NOTE
+server:on("receive", function(server, fd, reactor_id, data)
+	server:send(fd, ("x"):rep(6000000))
+	note(tostring(server:close(fd, true)), tostring(server:exists(fd)))
+end)
+server:on("close", function(server, fd) note("closed") end)
+server:start()
+LUA
+	my $client = $server->client(rcvbuf => 8192, timeout => 10);
+
+	$client->send('x');
+	is_deeply([ $server->wait_notes(2) ], [ 'true false', 'closed' ], 'closed at once, although the client reads nothing');
+	cmp_ok(length $client->recv_all, '<', 6_000_000, 'most of it never comes');
+	ok($client->was_reset, 'but a reset');
 };
 
 matrix 'sending to a connection that has gone is an error value' => sub ($mode) {

@@ -39,14 +39,39 @@ matrix 'each is told once per crossing, also while the handler waits in send' =>
 	is((grep { /full|empty/ } $server->wait_notes(4)), 2, 'crosses nothing');
 };
 
-matrix 'a low watermark of its own' => sub ($mode) {
-	my $server = start_server(app => $app, settings => { socket_buffer_size => '400k', buffer_high_watermark => '300k', buffer_low_watermark => '200k' });
+matrix 'a low watermark of its own: buffer_empty comes although some still waits' => sub ($mode) {
+	my $server = start_server(app => $app, settings => { socket_buffer_size => '400k', buffer_high_watermark => '300k', buffer_low_watermark => '200k',
+		kernel_socket_send_buffer_size => '16k' });
 	my $client = $server->client(rcvbuf => 8192, timeout => 20);
 
-	$client->send("100 30000\n");
-	$server->wait_notes(1);
-	is(length $client->recv(3_000_000), 3_000_000, 'all comes');
-	ok(wait_for(sub { my @n = $server->notes; $n[-1] eq 'empty' || (grep { /empty/ } @n) >= 1 }), 'empty is told');
+	$client->send("13 30000\n");
+	is_deeply([ sort $server->wait_notes(2) ], [ 'full', 'sent' ], 'full, and the send has ended');
+	$client->recv(200_000);
+	is(($server->wait_notes(3))[2], 'empty', 'while the client reads no more');
+	is(length $client->recv(190_000), 190_000, 'the rest comes, too');
+};
+
+matrix 'buffer_empty by itself means that nothing waits' => sub ($mode) {
+	my $server = start_server(app => $app, settings => { socket_buffer_size => '400k', buffer_high_watermark => '300k',
+		kernel_socket_send_buffer_size => '16k' });
+	my $client = $server->client(rcvbuf => 8192, timeout => 20);
+
+	$client->send("13 30000\n");
+	$server->wait_notes(2);
+	$client->recv(290_000);
+	$client->send("1 100\n");
+	is(($server->wait_notes(3))[2], 'sent', 'not yet, when a tenth is left');
+	is(length $client->recv(100_100), 100_100, 'the rest');
+	is(($server->wait_notes(4))[3], 'empty', 'then it is told');
+};
+
+matrix 'buffer_empty without a buffer_full handler' => sub ($mode) {
+	my $server = start_server(app => $app =~ s/^server:on\("buffer_full".*\n//mr, settings => { socket_buffer_size => '200k' });
+	my $client = $server->client(rcvbuf => 8192, timeout => 20);
+
+	$client->send("300 20000\n");
+	is(length $client->recv(300 * 20_000), 6_000_000, 'all comes');
+	is_deeply([ sort $server->wait_notes(2) ], [ 'empty', 'sent' ], 'then empty, once');
 };
 
 matrix 'policy drop: a send that does not fit is refused' => sub ($mode) {
