@@ -15,7 +15,12 @@ struct asked {
 	struct list link;
 	struct task *task;
 	uint64_t number;
-	uint64_t generation; /* of who is asked */
+	uint64_t generation; /* of who is asked; 0: no process of the slot was ready yet */
+	unsigned slot;
+	enum pack_form form;
+	size_t name_len;
+	size_t len; /* of name and data, which stand in `text` until they are sent */
+	char text[];
 };
 
 /* One that is being answered here. */
@@ -90,30 +95,60 @@ static int fail(lua_State *L, struct str text, int code)
 	return 3;
 }
 
+/* -ENOBUFS: not now. */
+static int send_to(struct asked *a, struct colleague *to)
+{
+	struct frame f = {
+		.type = FRAME_COMMAND,
+		.conn = a->number,
+		.arg = (uint32_t)a->form,
+		.value = a->name_len,
+	};
+	struct str text = str_make(a->text, a->len);
+	int r = link_send(to->line, &f, &text, 1);
+
+	if (r == 0)
+		a->generation = to->generation;
+	return r;
+}
+
+static struct asked *new_asked(struct commands *c, unsigned slot, struct str name, const struct packed *data)
+{
+	size_t len = name.len + data->bytes.len;
+	struct asked *a = try_alloc(sizeof *a + len);
+
+	if (!a)
+		return NULL;
+	*a = (struct asked){
+		.task = sched_current(c->worker->sched),
+		.number = ++c->last_number,
+		.slot = slot,
+		.form = data->form,
+		.name_len = name.len,
+		.len = len,
+	};
+	memcpy(a->text, name.p, name.len);
+	if (data->bytes.len)
+		memcpy(a->text + name.len, data->bytes.p, data->bytes.len);
+	return a;
+}
+
 int commands_ask(struct commands *c, lua_State *L, unsigned slot, struct str name, const struct packed *data,
                  uint64_t timeout_ms)
 {
 	static const char what[] = "server:command";
 	struct colleague *to = colleague_of_slot(c->worker, slot);
-	struct frame f = {
-		.type = FRAME_COMMAND,
-		.conn = ++c->last_number,
-		.arg = (uint32_t)data->form,
-		.value = name.len,
-	};
-	struct str parts[2] = { name, data->bytes };
 	struct asked *a;
 
 	if (!sched_may_park(L))
 		return sched_park(L, what, NULL, NULL, 0); /* which says why not */
-	if (!to)
-		return bind_fail(L, CODE_WRONG_OPERATION, "no process of slot %d is ready now", (int)slot);
-	if (link_send(to->line, &f, parts, 2) < 0)
+	a = new_asked(c, slot, name, data);
+	if (!a)
+		return codes_push(L, CODE_NO_MEMORY);
+	if (to && send_to(a, to) < 0) {
+		free(a);
 		return codes_push(L, CODE_QUEUE_FULL);
-	a = xzalloc(sizeof *a);
-	a->task = sched_current(c->worker->sched);
-	a->number = f.conn;
-	a->generation = to->generation;
+	}
 	list_append(&c->asked, &a->link);
 	return sched_park(L, what, give_up, a, timeout_ms);
 }
@@ -158,6 +193,19 @@ int commands_on_answer(struct commands *c, const struct colleague *from, const s
 	else
 		sched_wake(t, codes_push(t->L, CODE_MALFORMED));
 	return 0;
+}
+
+void commands_on_ready(struct commands *c, struct colleague *to)
+{
+	LS_LIST_EACH_SAFE (it, after, &c->asked) {
+		struct asked *a = LS_CONTAINER_OF(it, struct asked, link);
+		struct task *t = a->task;
+
+		if (a->generation || a->slot != to->slot || send_to(a, to) == 0)
+			continue;
+		forget(a);
+		sched_wake(t, codes_push(t->L, CODE_QUEUE_FULL));
+	}
 }
 
 void commands_on_gone(struct commands *c, const struct colleague *gone, const char *how)

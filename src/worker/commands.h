@@ -13,7 +13,8 @@ void commands_free(struct commands *c);
 /* The function at `idx` answers to `name`, also after another one did. */
 void commands_define(lua_State *L, const char *name, int idx);
 
-/* `return` it from a C function that runs in a coroutine: waits, and gives the value, or nil, message, code. */
+/* `return` it from a C function that runs in a coroutine: waits, also for a process of that slot to be ready, and gives the value, or nil,
+ * message, code. */
 int commands_ask(struct commands *c, lua_State *L, unsigned slot, struct str name, const struct packed *data,
                  uint64_t timeout_ms);
 /* Calls the function here: pushes the value, or nil, message, code. */
@@ -22,4 +23,6 @@ int commands_ask_self(lua_State *L, struct str name, int data_idx);
 /* From colleagues. */
 int commands_on_command(struct commands *c, struct colleague *from, const struct frame *f, struct str payload);
 int commands_on_answer(struct commands *c, const struct colleague *from, const struct frame *f, struct str payload);
+/* It takes commands now. */
+void commands_on_ready(struct commands *c, struct colleague *to);
 void commands_on_gone(struct commands *c, const struct colleague *gone, const char *how);

@@ -32,6 +32,8 @@ static void on_hello(struct worker *w, struct colleague *c)
 	c->greeted = true;
 	orders_on_ready(w->orders);
 	messages_on_ready(w->messages, c);
+	if (colleague_is_ready(c))
+		commands_on_ready(w->commands, c);
 }
 
 void worker_meet(struct worker *w, unsigned slot, uint64_t generation, struct link *line, int board_fd)

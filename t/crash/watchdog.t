@@ -57,12 +57,12 @@ matrix 'a C call that does not return meets the hard limit' => sub ($mode) {
 };
 
 matrix 'waiting is not running' => sub ($mode) {
-	my $server = start_server(settings => { max_execution_time => '500ms' }, app => <<'LUA');
+	my $server = start_server(settings => { max_execution_time => '1s' }, app => <<'LUA');
 local luaserv = require "luaserv"
 local server = luaserv.http("127.0.0.1", $PORT)
 server:on("request", function(req, res)
 	local t = os.clock()
-	for i = 1, 30 do
+	for i = 1, 60 do
 		luaserv.sleep(0.005)
 		t = os.clock()
 		repeat until os.clock() - t > 0.02
