@@ -39,7 +39,7 @@ local luaserv = {
 	},
 }
 
-for _, name in ipairs { "server", "http", "time", "co", "client" } do
+for _, name in ipairs { "server", "http", "time", "co", "client", "process", "shared" } do
 	for key, value in pairs(require("luaserv.core." .. name)) do
 		luaserv[key] = value
 	end

@@ -150,9 +150,7 @@ static void teach_protocols(lua_State *L)
 {
 	static const char *const names[] = { "set", "connect", "send", "recv", "close" };
 
-	lua_getglobal(L, "require");
-	lua_pushliteral(L, "luaserv.client_protocol");
-	lua_call(L, 1, 1);
+	bind_require(L, "luaserv.client_protocol");
 	lua_newtable(L);
 	for (size_t i = 0; i < LS_COUNT(names); i++) {
 		bind_push_method(L, &client_kind, names[i]);

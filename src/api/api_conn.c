@@ -221,9 +221,7 @@ int api_conn_list(lua_State *L)
 /* In Lua, since it waits between its steps. */
 int api_conn_iterate(lua_State *L)
 {
-	lua_getglobal(L, "require");
-	lua_pushliteral(L, "luaserv.connections");
-	lua_call(L, 1, 1);
+	bind_require(L, "luaserv.connections");
 	lua_pushvalue(L, 1);
 	lua_call(L, 1, 1);
 	return 1;

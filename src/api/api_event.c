@@ -70,6 +70,7 @@ static void forget(struct side *side, lua_State *L)
 static void delete (struct lua_watch *w, lua_State *L)
 {
 	(void)map_del(&w->set->by_fd, (uint64_t)w->fd);
+	state_of(L)->pending--;
 	w->deleted = true;
 	for (int i = 0; i < SIDES; i++)
 		forget(&w->sides[i], L);
@@ -217,6 +218,7 @@ static int event_add(lua_State *L)
 	for (int i = 0; i < SIDES; i++)
 		w->sides[i] = (struct side){ .owner = w, .ref = LUA_NOREF };
 	map_put(&set->by_fd, (uint64_t)fd, w);
+	state_of(L)->pending++;
 	set_side(L, &w->sides[FOR_READ], 2);
 	set_side(L, &w->sides[FOR_WRITE], 3);
 	follow(w);

@@ -37,7 +37,7 @@ static void add_process(struct sums *s, const struct board_worker *b, enum crew_
 	if (kind == CREW_WORKER) {
 		s->idle_workers += idle;
 		add_reactor(s, &b->reactor); /* all zero in process mode */
-	} else {
+	} else if (kind == CREW_TASK) {
 		s->idle_tasks += idle;
 		s->tasking += board_get(&b->in_flight);
 		s->queued += board_get(&b->queued);
@@ -96,6 +96,7 @@ int api_info_stats(lua_State *L)
 	set(L, "packet_drop_count", s.packets_dropped);
 	set(L, "worker_num", settings->worker_num);
 	set(L, "task_worker_num", settings->task_worker_num);
+	set(L, "user_worker_num", settings->n_processes);
 	set(L, "idle_worker_num", s.idle_workers);
 	set(L, "task_idle_worker_num", s.idle_tasks);
 	set(L, "tasking_num", s.tasking);

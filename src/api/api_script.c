@@ -124,17 +124,21 @@ static int (*port_table(struct app *app, unsigned index))[EVENTS]
 }
 
 /* What on() was given becomes a function now, when every module it may name is there. */
-static void resolve_handler(lua_State *L, int *slot, int event)
+static void resolve(lua_State *L, int *slot, const char *what, const char *of)
 {
 	struct err err = { 0 };
 
-	if (*slot == LUA_NOREF)
-		return;
 	lua_rawgeti(L, LUA_REGISTRYINDEX, *slot);
 	if (callback_resolve(L, lua_gettop(L), &err) < 0)
-		state_error(L, "the handler of \"%s\": %s", settings_event_name(event), err.text);
+		state_error(L, "the %s of \"%s\": %s", what, of, err.text);
 	store_handler(L, lua_gettop(L), slot);
 	lua_pop(L, 2);
+}
+
+static void resolve_handler(lua_State *L, int *slot, int event)
+{
+	if (*slot != LUA_NOREF)
+		resolve(L, slot, "handler", settings_event_name(event));
 }
 
 static void resolve_handlers(lua_State *L, struct app *app)
@@ -144,6 +148,8 @@ static void resolve_handlers(lua_State *L, struct app *app)
 	for (unsigned i = 0; i < app->n_port_handlers; i++)
 		for (int event = 0; event < EVENTS; event++)
 			resolve_handler(L, &app->port_handlers[i][event], event);
+	for (unsigned i = 0; i < app->n_processes; i++)
+		resolve(L, &app->processes[i].fn, "function", "add_process");
 }
 
 /* Which events have handlers, for the reactors and the supervisor. */

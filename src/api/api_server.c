@@ -3,10 +3,14 @@
 #include "api/api_conn.h"
 #include "api/api_group.h"
 #include "api/api_info.h"
+#include "api/api_message.h"
+#include "api/api_process.h"
 #include "api/api_script.h"
+#include "api/api_shared.h"
 #include "api/api_task.h"
 #include "lua/app.h"
 #include "lua/bind.h"
+#include "lua/callback.h"
 #include "worker/codes.h"
 #include "worker/runtime.h"
 
@@ -122,6 +126,29 @@ static int server_on(lua_State *L)
 	return 1;
 }
 
+static int new_hidden_atomic(lua_State *L)
+{
+	api_atomic_push_hidden(L, luaL_checkstring(L, 1));
+	return 1;
+}
+
+/* cron(spec, handler): lua/luaserv/cron.lua, with a number that all workers see for each job. */
+static int server_cron(lua_State *L)
+{
+	struct err err = { 0 };
+
+	api_script_check_open(L, "server:cron");
+	if (callback_resolve(L, 3, &err) < 0)
+		return state_error(L, "server:cron: %s", err.text);
+	lua_replace(L, 3);
+	lua_settop(L, 3);
+	bind_require(L, "luaserv.cron");
+	lua_insert(L, 1);
+	lua_pushcfunction(L, new_hidden_atomic);
+	lua_call(L, 4, 1);
+	return 1;
+}
+
 static int server_listen(lua_State *L)
 {
 	api_script_check_open(L, "server:listen");
@@ -173,6 +200,13 @@ static void set_setting(lua_State *L, const struct settings *s)
 	bind_set_constant(L, &server_kind, "setting");
 }
 
+/* It may wait, so it is Lua's own. */
+static void set_broadcast(lua_State *L)
+{
+	bind_require(L, "luaserv.broadcast");
+	bind_set_constant(L, &server_kind, "broadcast");
+}
+
 /* server:after, tick and clear are luaserv's own functions, called with a colon. */
 static void set_time_functions(lua_State *L)
 {
@@ -198,6 +232,7 @@ static void set_constants(lua_State *L, const struct app *app)
 	bind_set_constant(L, &server_kind, "host");
 	set_number(L, "port", settings_port_number(&effective(app)->ports[0]));
 	set_time_functions(L);
+	set_broadcast(L);
 	if (!w)
 		return;
 	set_number(L, "worker_id", w->o.slot);
@@ -237,6 +272,13 @@ static const struct bind_row server_methods[] = {
 	{ "set", server_set, "t", LUA_ROLE_ALL, "set(settings) -> server: several calls merge." },
 	{ "on", server_on, "sa", LUA_ROLE_ALL, "on(event, handler) -> server: see the events' reference." },
 	{ "listen", server_listen, "s?i?s?", LUA_ROLE_ALL, "listen(host, port, type) -> port: one more listener." },
+	{ "add_command", api_message_add_command, "sa", LUA_ROLE_ALL,
+	  "add_command(name, handler) -> server: handler(server, data) answers server:command(name, …) of any process." },
+	{ "add_process", api_process_add, "a", LUA_ROLE_ALL,
+	  "add_process(luaserv.process(fn, opts)) -> number, from 0: a process of its own runs fn(process, server) while the server does." },
+	{ "cron", server_cron, "sa", LUA_ROLE_ALL,
+	  "cron(spec, handler) -> server: calls handler(server) by the clock, as crontab(5) has it, in one worker of all; with six fields the "
+	  "first is the second." },
 	{ "start", server_start, "", LUA_ROLE_ALL, "start(): ends the script's part; the runtime takes over." },
 	{ "send", api_conn_send, "ia", LUA_ROLE_SERVING,
 	  "send(fd, data) -> true | nil, message, code: waits while the connection's budget is used up. data is a string, or what "
@@ -293,6 +335,8 @@ static const struct bind_row server_methods[] = {
 	{ "send_message", api_message_send, "ai", LUA_ROLE_SERVING | BIND_WAITS,
 	  "send_message(data, worker_id) -> true | nil, message, code: the pipe_message event of that process gets it; waits while it is too "
 	  "far behind (message_queue_size)." },
+	{ "command", api_message_command, "sia?n?", LUA_ROLE_SERVING | BIND_WAITS,
+	  "command(name, worker_id, data, timeout = 5) -> value | nil, message, code: what that process's handler of the command returns." },
 	{ "stats", api_info_stats, "", LUA_ROLE_SERVING,
 	  "stats() -> table: what the server has counted, under Swoole's names, and the connections of each port in `ports`." },
 	{ "stop", api_info_stop, "i?", LUA_ROLE_SERVING,

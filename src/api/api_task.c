@@ -1,9 +1,9 @@
 #include "api/api_task.h"
 
+#include "api/api_value.h"
 #include "lua/bind.h"
 #include "worker/codes.h"
 #include "worker/duties.h"
-#include "worker/messages.h"
 #include "worker/orders.h"
 #include "worker/runtime.h"
 
@@ -11,9 +11,6 @@
 #include <stdlib.h>
 
 enum { DEFAULT_WAIT_MS = 500, LIST_MAX = 1024 };
-
-/* Packs one value at a time for this process. */
-static struct pack buffer;
 
 /* ---- asking ------------------------------------------------------------------------------------------------------------------ */
 
@@ -36,17 +33,6 @@ static int slot_of(lua_State *L, int idx, const char *method)
 		state_error(L, "server:%s: there is no task worker %.14g; they are 0 to %d, and -1 is any", method, n,
 		            (int)s->task_worker_num - 1);
 	return n < 0 ? -1 : (int)(s->worker_num + (uint64_t)n);
-}
-
-/* Raises for what is no plain value; 0 or a code. */
-static int pack_data(lua_State *L, int idx, const char *name, struct packed *out)
-{
-	struct err err = { 0 };
-	int r = pack_value(&buffer, L, idx, name, worker_current()->o.settings->message_max_size, out, &err);
-
-	if (r == -EINVAL)
-		state_error(L, "%s", err.text);
-	return r == 0 ? 0 : r == -E2BIG ? CODE_TOO_LARGE : CODE_NO_MEMORY;
 }
 
 static int push_refusal(lua_State *L, int code)
@@ -131,7 +117,7 @@ int api_task_give(lua_State *L)
 	int slot = slot_of(L, 3, "task");
 	struct packed data;
 	uint64_t id = 0;
-	int r = pack_data(L, 2, "data", &data);
+	int r = api_value_pack(L, 2, "data", &data);
 
 	if (r == 0 && !lua_isnoneornil(L, 4)) {
 		client.ref = state_anchor(L, 4);
@@ -194,7 +180,7 @@ int api_task_wait(lua_State *L)
 	struct packed data;
 	struct order_client client = { .tell = tell_single, .ref = LUA_NOREF };
 	struct single *s;
-	int r = pack_data(L, 2, "data", &data);
+	int r = api_value_pack(L, 2, "data", &data);
 
 	if (!sched_may_park(L))
 		return sched_park(L, "server:task_wait", NULL, NULL, 0); /* which says why not */
@@ -313,17 +299,19 @@ static struct several *new_several(lua_State *L, unsigned n, bool co)
 static void give_item(struct several *s, lua_State *L, unsigned place, uint64_t timeout)
 {
 	struct order_client client = { .tell = tell_several, .ctx = s, .place = place, .ref = LUA_NOREF };
+	struct pack pack = { 0 };
 	struct packed data;
 	struct err err = { 0 };
 	int r;
 
 	lua_rawgeti(L, 2, (int)place);
-	r = pack_value(&buffer, L, -1, "data", s->worker->o.settings->message_max_size, &data, &err);
+	r = pack_value(&pack, L, -1, "data", s->worker->o.settings->message_max_size, &data, &err);
 	if (r == 0)
 		r = orders_give(s->worker->orders, &data, -1, timeout, &client, &s->ids[place - 1]);
 	else
 		r = CODE_PARAMS;
 	lua_pop(L, 1);
+	pack_fini(&pack);
 	if (r == 0)
 		return;
 	s->ids[place - 1] = UINT64_MAX;
@@ -371,7 +359,7 @@ int api_task_co(lua_State *L)
 static int answer(lua_State *L, struct duty *t, int idx)
 {
 	struct packed result;
-	int r = pack_data(L, idx, "data", &result);
+	int r = api_value_pack(L, idx, "data", &result);
 
 	if (r == 0)
 		r = duty_answer(t, &result);
@@ -463,23 +451,4 @@ void api_task_open(lua_State *L)
 	bind_register(L, &object_kind);
 	if (w && w->duties)
 		duties_show_by(w->duties, push_object);
-}
-
-/* ---- messages ------------------------------------------------------------------------------------------------------------------------ */
-
-/* send_message(data, worker_id) */
-int api_message_send(lua_State *L)
-{
-	struct worker *w = worker_current();
-	lua_Number slot = lua_tonumber(L, 3);
-	struct packed value;
-	int r;
-
-	if (!(w->o.settings->events & 1ULL << EVENT_pipe_message))
-		return state_error(L, "server:send_message needs a pipe_message handler, which gets the message");
-	if (!(slot >= 0 && slot < crew_count(w->o.settings)) || slot == w->o.slot)
-		return state_error(L, "server:send_message: there is no other process %.14g; they are 0 to %d", slot,
-		                   (int)crew_count(w->o.settings) - 1);
-	r = pack_data(L, 2, "data", &value);
-	return r ? codes_push(L, r) : messages_send(w->messages, L, (unsigned)slot, &value, "server:send_message");
 }

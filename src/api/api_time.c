@@ -47,6 +47,7 @@ static struct lua_timer_set *set_of(lua_State *L)
 static void release(struct lua_timer *t, lua_State *L)
 {
 	timer_del(t->set->loop, &t->timer);
+	state_of(L)->pending--;
 	luaL_unref(L, LUA_REGISTRYINDEX, t->call_ref);
 	free(t);
 }
@@ -173,6 +174,7 @@ static int start(lua_State *L, const char *what, double least_ms, bool repeats)
 	t->call_ref = call_ref;
 	timer_init(&t->timer, fire);
 	map_put(&set->by_id, t->id, t);
+	state_of(L)->pending++;
 	timer_set(set->loop, &t->timer, (uint64_t)ms);
 	lua_pushnumber(L, (lua_Number)t->id);
 	return 1;

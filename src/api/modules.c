@@ -4,7 +4,9 @@
 #include "api/api_co.h"
 #include "api/api_event.h"
 #include "api/api_http.h"
+#include "api/api_process.h"
 #include "api/api_server.h"
+#include "api/api_shared.h"
 #include "api/api_time.h"
 
 #include <stddef.h>
@@ -16,5 +18,7 @@ const struct lua_module modules[] = {
 	{ "luaserv.core.co", api_co_open },
 	{ "luaserv.core.event", api_event_open },
 	{ "luaserv.core.client", api_client_open },
+	{ "luaserv.core.process", api_process_open },
+	{ "luaserv.core.shared", api_shared_open },
 	{ NULL, NULL },
 };

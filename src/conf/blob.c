@@ -7,6 +7,9 @@
  *   template LAYER NAME VALUE           what a new port starts from
  *   port TYPE NUMBER EVENTS HOST        begins a port
  *   own|inherited LAYER NAME VALUE      of the last port
+ *   process RESTART COROUTINE NAME      a user process
+ *   shared BYTES NAME                   begins a shared object
+ *   shape SHAPE                         of the last shared object
  *   end CHECKSUM
  *
  * They pass from one process of this program to another, yet a reader trusts nothing: every value goes through the same
@@ -30,7 +33,9 @@ static const char blob_head[] = "luaserv settings 1\n";
 /* Where the reader is. */
 struct thaw {
 	struct settings *s;
-	struct port *port; /* the last one begun */
+	struct port *port;  /* the last one begun */
+	const char *shared; /* name of the last one begun, NULL: it has its shape; owned */
+	uint64_t bytes;
 	unsigned line;
 	struct err *err;
 };
@@ -89,6 +94,19 @@ static void write_port(FILE *f, const struct settings *s, const struct port *p)
 	write_scope(f, s, p, SETTINGS_PORT);
 }
 
+static void write_process(FILE *f, const struct userproc *p)
+{
+	fprintf(f, "process %s %d ", userproc_restart_name(p->restart), p->coroutine);
+	write_escaped(f, str_from(p->name));
+}
+
+static void write_shared(FILE *f, const struct shared *shared)
+{
+	fprintf(f, "shared %" PRIu64 " ", shared->bytes);
+	write_escaped(f, str_from(shared->name));
+	write_text(f, "shape", shared->shape);
+}
+
 int settings_freeze(const struct settings *s, char **out, size_t *len)
 {
 	char *text = NULL;
@@ -105,6 +123,10 @@ int settings_freeze(const struct settings *s, char **out, size_t *len)
 	write_scope(f, s, NULL, SETTINGS_PORT);
 	for (unsigned i = 0; i < s->n_ports; i++)
 		write_port(f, s, &s->ports[i]);
+	for (unsigned i = 0; i < s->n_processes; i++)
+		write_process(f, &s->processes[i]);
+	for (unsigned i = 0; i < s->shared.n; i++)
+		write_shared(f, &s->shared.items[i]);
 	fflush(f);
 	fprintf(f, "end %016" PRIx64 "\n", codec_hash(str_make(text, size)));
 	if (fclose(f) != 0) {
@@ -280,6 +302,23 @@ static int read_address(struct thaw *t, struct str hex)
 	return 0;
 }
 
+static int read_process(struct thaw *t, struct str rest)
+{
+	int restart = userproc_restart_find(str_split(&rest, ' '));
+	uint64_t coroutine = 0;
+	const char *name = NULL;
+	int r = restart < 0 ? broken(t, "a way of restarting that is not known") : 0;
+
+	if (r == 0)
+		r = read_number(t, str_split(&rest, ' '), 1, &coroutine);
+	if (r == 0)
+		r = read_text(t, rest.p ? rest : str_from(""), &name);
+	if (r == 0)
+		r = userproc_add(t->s, str_from(name), (enum userproc_restart)restart, coroutine == 1, t->err);
+	free((void *)name);
+	return r;
+}
+
 static int read_directory(struct thaw *t, struct str rest)
 {
 	return read_text(t, rest, &t->s->directory);
@@ -300,6 +339,30 @@ static int read_events(struct thaw *t, struct str rest)
 	return read_number(t, rest, (UINT64_C(1) << EVENTS) - 1, &t->s->events);
 }
 
+static int read_shared(struct thaw *t, struct str rest)
+{
+	int r = read_number(t, str_split(&rest, ' '), UINT64_MAX, &t->bytes);
+
+	return r < 0 ? r : read_text(t, rest.p ? rest : str_from(""), &t->shared);
+}
+
+static int read_shape(struct thaw *t, struct str rest)
+{
+	const char *shape = NULL;
+	int r = read_text(t, rest, &shape);
+
+	if (r < 0)
+		return r;
+	if (t->shared)
+		r = shared_declare(&t->s->shared, t->shared, shape, t->bytes, t->err);
+	else
+		r = broken(t, "a shape of nothing");
+	free((void *)shape);
+	free((void *)t->shared);
+	t->shared = NULL;
+	return r;
+}
+
 static const struct line_kind {
 	const char *word;
 	int (*read)(struct thaw *t, struct str rest); /* 0 or positive: fine */
@@ -307,7 +370,8 @@ static const struct line_kind {
 	{ "server", read_server_row },   { "template", read_template_row },   { "port", read_port },
 	{ "own", read_own_row },         { "inherited", read_inherited_row }, { "address", read_address },
 	{ "directory", read_directory }, { "script", read_script },           { "generation", read_generation },
-	{ "events", read_events },
+	{ "events", read_events },       { "process", read_process },         { "shared", read_shared },
+	{ "shape", read_shape },
 };
 
 static int read_line(struct thaw *t, struct str line)
@@ -351,10 +415,11 @@ int settings_thaw(struct settings *s, struct str blob, struct err *err)
 	while (body.len) {
 		t.line++;
 		r = read_line(&t, str_split(&body, '\n'));
-		if (r < 0) {
-			settings_fini(s);
-			return r;
-		}
+		if (r < 0)
+			break;
 	}
-	return 0;
+	free((void *)t.shared);
+	if (r < 0)
+		settings_fini(s);
+	return r < 0 ? r : 0;
 }

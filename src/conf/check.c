@@ -54,6 +54,15 @@ static int check_task_workers(const struct settings *s, struct err *err)
 	               s->task_worker_num);
 }
 
+static int check_processes(const struct settings *s, struct err *err)
+{
+	if (s->n_processes == 0 || s->mode != MODE_SINGLE)
+		return 0;
+	return err_set(err, -EINVAL,
+	               "the script adds %u user processes, but mode single is one process; use mode process or base",
+	               s->n_processes);
+}
+
 static bool same_address(const struct port *a, const struct port *b)
 {
 	struct sock_addr x, y;
@@ -340,7 +349,7 @@ static int check_http_head(const struct settings *s, const struct port *p, struc
 }
 
 static int (*const server_rules[])(const struct settings *s, struct err *err) = {
-	check_has_port, check_ring_size, check_base_workers, check_task_workers, check_distinct_ports,
+	check_has_port, check_ring_size, check_base_workers, check_task_workers, check_processes, check_distinct_ports,
 };
 
 static int (*const port_rules[])(const struct settings *s, const struct port *p, struct err *err) = {

@@ -110,6 +110,33 @@ static void compare_ports(struct diff *d, const struct settings *from, const str
 	}
 }
 
+static void compare_processes(struct diff *d, const struct settings *from, const struct settings *to)
+{
+	char a[16], b[16];
+
+	if (from->n_processes == to->n_processes)
+		return;
+	snprintf(a, sizeof a, "%u", from->n_processes);
+	snprintf(b, sizeof b, "%u", to->n_processes);
+	note(d, "number of user processes", a, b);
+}
+
+/* Their memory is in use.  New names get theirs, and that of names that went stays. */
+static void compare_shared(struct diff *d, const struct shared_list *from, const struct shared_list *to)
+{
+	char what[SHARED_NAME_MAX + 32];
+
+	for (unsigned i = 0; i < to->n; i++) {
+		const struct shared *new = &to->items[i], *old = shared_find(from, new->name);
+
+		need(d, old ? RELOAD_LIVE : RELOAD_WORKERS);
+		if (!old || strcmp(old->shape, new->shape) == 0)
+			continue;
+		snprintf(what, sizeof what, "the shared memory \"%s\"", new->name);
+		note(d, what, old->shape, new->shape);
+	}
+}
+
 enum settings_reload settings_diff(const struct settings *from, const struct settings *to, struct err *why)
 {
 	struct diff d = { .needed = RELOAD_LIVE };
@@ -121,6 +148,8 @@ enum settings_reload settings_diff(const struct settings *from, const struct set
 			compare(&d, row, NULL, (const char *)from + row->offset, (const char *)to + row->offset);
 	}
 	compare_ports(&d, from, to);
+	compare_processes(&d, from, to);
+	compare_shared(&d, &from->shared, &to->shared);
 	if (from->events != to->events)
 		need(&d, RELOAD_WORKERS);
 	if (d.restarts > NAMED_MAX)

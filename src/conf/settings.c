@@ -202,9 +202,11 @@ void settings_fini(struct settings *s)
 		port_fini(&s->ports[i]);
 	port_fini(&s->template);
 	free(s->ports);
+	free(s->processes);
 	free(s->layers);
 	free((void *)s->script);
 	free((void *)s->directory);
+	shared_fini(&s->shared);
 	*s = (struct settings){ 0 };
 }
 

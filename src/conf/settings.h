@@ -11,6 +11,8 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "conf/shared.h"
+#include "conf/userproc.h"
 #include "conf/value.h"
 #include "sys/sock.h"
 
@@ -99,11 +101,14 @@ struct settings {
 	struct port *ports;   /* [n_ports], owned; a port stays where it is when others are added */
 	struct port template; /* what ports added later start from */
 	unsigned n_ports;
-	const char *script;    /* absolute path of the app script, owned */
-	const char *directory; /* working directory at start, absolute, owned */
-	uint64_t events;       /* server-wide handlers */
-	uint64_t generation;   /* of accepted reloads, from 1 */
-	uint8_t *layers;       /* by setting index */
+	struct userproc *processes; /* [n_processes], owned */
+	unsigned n_processes;
+	const char *script;        /* absolute path of the app script, owned */
+	const char *directory;     /* working directory at start, absolute, owned */
+	uint64_t events;           /* server-wide handlers */
+	uint64_t generation;       /* of accepted reloads, from 1 */
+	struct shared_list shared; /* tables, dicts, atomics, locks */
+	uint8_t *layers;           /* by setting index */
 
 #define SETTING_FIELD_SERVER(type, name) SETTINGS_TYPE_##type name;
 #define SETTING_FIELD_PORT(type, name)

@@ -121,12 +121,39 @@ int ctl_recv(int fd, unsigned from, struct ctl_msg *m)
 	return 1;
 }
 
+int ctl_send_fds(int fd, enum ctl_type type, const int *fds, unsigned n)
+{
+	for (unsigned at = 0; at < n; at += CTL_FDS_MAX) {
+		struct ctl_msg m = {
+			.type = type,
+			.value = at,
+			.n_fds = (int)LS_MIN(n - at, (unsigned)CTL_FDS_MAX),
+		};
+		int r;
+
+		memcpy(m.fds, fds + at, (size_t)m.n_fds * sizeof *fds);
+		r = ctl_send(fd, &m);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 int ctl_take_fd(struct ctl_msg *m, int i)
 {
 	int fd = m->fds[i];
 
 	m->fds[i] = -1;
 	return fd;
+}
+
+int ctl_take_fds(struct ctl_msg *m, int *to, unsigned *n, unsigned max)
+{
+	if (m->value != *n || *n + (unsigned)m->n_fds > max)
+		return -EPROTO;
+	for (int i = 0; i < m->n_fds; i++)
+		to[(*n)++] = ctl_take_fd(m, i);
+	return 0;
 }
 
 void ctl_close_fds(struct ctl_msg *m)

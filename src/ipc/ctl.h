@@ -52,12 +52,18 @@ int ctl_send(int fd, const struct ctl_msg *m);
  * -EPROTO: it broke its row, its descriptors are closed. */
 int ctl_recv(int fd, unsigned from, struct ctl_msg *m);
 
+/* Any number of descriptors, in as many messages as it takes; value: the index of the first of each. */
+int ctl_send_fds(int fd, enum ctl_type type, const int *fds, unsigned n);
+
 /* What ctl_recv() checks, over bytes that came with `n_fds` descriptors: 0 with `m` filled (not m->fds), or
  * -EPROTO. */
 int ctl_parse(struct str bytes, int n_fds, unsigned from, struct ctl_msg *m);
 
 /* Descriptor `i`, which is the caller's from now on. */
 int ctl_take_fd(struct ctl_msg *m, int i);
+/* Those of one message of ctl_send_fds(): behind the `*n` that came before.  -EPROTO: they do not fit there, or are more than
+ * `max`. */
+int ctl_take_fds(struct ctl_msg *m, int *to, unsigned *n, unsigned max);
 /* Closes those that were not taken. */
 void ctl_close_fds(struct ctl_msg *m);
 

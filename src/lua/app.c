@@ -30,12 +30,19 @@ struct app *app_of(lua_State *L)
 	return state_of(L)->slots[STATE_APP];
 }
 
+void app_share(struct app *a, const struct shared_list *declared, const int *fds)
+{
+	a->shared = declared;
+	a->shared_fds = fds;
+}
+
 void app_free(struct app *a)
 {
 	if (!a)
 		return;
 	settings_fini(&a->settings);
 	free(a->port_handlers);
+	free(a->processes);
 	free(a->framers);
 	free(a);
 }

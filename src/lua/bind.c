@@ -417,3 +417,10 @@ int bind_fail(lua_State *L, int code, const char *fmt, ...)
 	lua_pushinteger(L, code);
 	return 3;
 }
+
+void bind_require(lua_State *L, const char *module)
+{
+	lua_getglobal(L, "require");
+	lua_pushstring(L, module);
+	lua_call(L, 1, 1);
+}

@@ -82,5 +82,7 @@ int bind_fail(lua_State *L, int code, const char *fmt, ...) LS_PRINTF(3, 4);
 
 /* True for functions and for what has a __call. */
 bool bind_is_callable(lua_State *L, int index);
+/* Pushes what require() gives for a module of the library. */
+void bind_require(lua_State *L, const char *module);
 /* Runs one of our own one-line chunks on the `nargs` values on top, leaving its result in their place. */
 void bind_run_chunk(lua_State *L, const char *chunk, int nargs);

@@ -46,3 +46,10 @@ void failure_explain(struct failure *f, lua_State *dead)
 	if (hook)
 		lua_sethook(L, hook, mask, count);
 }
+
+struct str failure_message(struct str text)
+{
+	ssize_t end = str_find(text, LS_STR("\nstack traceback:"));
+
+	return end < 0 ? text : str_take(text, (size_t)end);
+}

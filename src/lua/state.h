@@ -40,6 +40,7 @@ struct state {
 	uint64_t limit;   /* UINT64_MAX: none */
 	uint64_t ceiling; /* limit while Lua runs, else UINT64_MAX: an error could not be caught there */
 	enum lua_role role;
+	unsigned pending; /* timers and watches that will call Lua */
 	void *slots[STATE_SLOTS];
 };
 

@@ -94,23 +94,15 @@ static void do_status(struct master *m, uint64_t id, struct str line)
 	free(result);
 }
 
-static const char *no_tasks_alone(const struct master *m)
-{
-	return m->release->settings.task_worker_num
-	               ? "task workers cannot be reloaded alone yet; a reload without --tasks replaces them after the workers"
-	               : "this server has no task workers";
-}
-
 static void do_reload(struct master *m, uint64_t id, struct str line)
 {
 	char tasks[8];
+	bool tasks_only = jsonline_get(line, "tasks", tasks, sizeof tasks) > 0 && strcmp(tasks, "true") == 0;
 
-	if (jsonline_get(line, "tasks", tasks, sizeof tasks) > 0 && strcmp(tasks, "true") == 0)
-		admin_refuse(m->admin, id, no_tasks_alone(m));
-	else if (m->state != MASTER_SERVES)
+	if (m->state != MASTER_SERVES)
 		admin_refuse(m->admin, id, "the server is not serving yet or stops already");
 	else
-		command_reload(m, id);
+		command_reload(m, id, tasks_only);
 }
 
 static void do_stop(struct master *m, uint64_t id, struct str line LS_UNUSED)
@@ -153,10 +145,10 @@ void command_on_request(void *ctx, uint64_t id, struct str line)
 	admin_refuse(m->admin, id, "there is no such command");
 }
 
-void command_reload(struct master *m, uint64_t tag)
+void command_reload(struct master *m, uint64_t tag, bool tasks_only)
 {
 	notify_say_reloading();
-	m->fleet->ops->reload(m->fleet, tag);
+	m->fleet->ops->reload(m->fleet, tag, tasks_only);
 }
 
 void command_on_reloaded(void *ctx, uint64_t tag, bool done, const char *text)
@@ -167,7 +159,7 @@ void command_on_reloaded(void *ctx, uint64_t tag, bool done, const char *text)
 	notify_say("READY=1");
 	if (!tag || !m->admin)
 		return;
-	snprintf(result, sizeof result, "{\"generation\":%llu}", (unsigned long long)m->keeper.accepted->epoch);
+	snprintf(result, sizeof result, "{\"generation\":%llu}", (unsigned long long)m->keeper.epoch);
 	if (done)
 		admin_answer(m->admin, tag, result);
 	else

@@ -38,6 +38,7 @@ struct engine {
 	unsigned quiet_turns;
 	uint64_t stop_at; /* loop time by which everything must have ended */
 	bool stopping;
+	bool last;    /* the whole server stops */
 	bool closing; /* the reactor was told to close what is idle */
 	bool drained; /* the reactor has no connection any more */
 	bool worker_drains;
@@ -142,6 +143,8 @@ int engine_start(struct engine *e, struct err *err)
 		e->listeners[i] = -1;
 		r = reactor_listen(e->reactor, fd, &settings_of(e)->ports[i], err);
 	}
+	if (r == 0)
+		worker_begin(e->worker);
 	return r;
 }
 
@@ -171,7 +174,7 @@ static void drain_worker(struct engine *e)
 	if (e->worker_drains)
 		return;
 	e->worker_drains = true;
-	worker_drain(e->worker, time_left(e));
+	worker_drain(e->worker, time_left(e), e->last);
 }
 
 static void on_reactor_drained(void *ctx)
@@ -220,12 +223,13 @@ void engine_stop(struct engine *e, uint64_t wait_ms, bool now)
 
 	if (sooner)
 		e->stop_at = at;
+	e->last |= now;
 	if (!e->stopping)
 		begin_stop(e);
 	if (e->stopped)
 		return;
-	if (e->worker_drains && sooner)
-		worker_drain(e->worker, wait_ms);
+	if (e->worker_drains && (sooner || now))
+		worker_drain(e->worker, time_left(e), e->last);
 	if (e->stopped || !e->reactor || e->drained)
 		return;
 	timer_set(e->o.loop, &e->deadline, time_left(e));
@@ -240,6 +244,13 @@ static void on_retire(void *ctx)
 	struct engine *e = ctx;
 
 	e->o.on_retire(e->o.ctx);
+}
+
+static void on_finished(void *ctx, int code)
+{
+	struct engine *e = ctx;
+
+	e->o.on_finished(e->o.ctx, code);
 }
 
 static int open_memory(struct engine *e, struct err *err)
@@ -266,9 +277,11 @@ struct engine *engine_new(const struct engine_opts *o, struct err *err)
 		.image = &e->image,
 		.slot = o->slot,
 		.generation = o->generation,
+		.shared = o->shared,
 		.master_pid = o->master_pid,
 		.manager_pid = o->manager_pid,
 		.on_retire = on_retire,
+		.on_finished = on_finished,
 		.on_drained = on_drained,
 		.ctx = e,
 	};
@@ -377,4 +390,9 @@ void engine_part(struct engine *e, unsigned slot, uint64_t generation, pid_t pid
 int engine_on_side(struct engine *e, unsigned slot, uint64_t generation, const struct frame *f, struct str payload)
 {
 	return worker_on_side(e->worker, slot, generation, f, payload);
+}
+
+void engine_slot_failed(struct engine *e, unsigned slot, bool failed)
+{
+	worker_slot_failed(e->worker, slot, failed);
 }

@@ -22,6 +22,7 @@ struct engine_opts {
 	pid_t manager_pid;
 	bool selftest;        /* a canary */
 	struct chan_fds chan; /* the bell is taken where there are reactors, the rest lent */
+	const int *shared;    /* memory of what the settings declare, in that order; lent, and outlives the engine */
 	int shared_fd;        /* process mode: the reactors' boards */
 	unsigned reactors;    /* 0: it has a reactor of its own */
 	const int *bells;     /* [reactors], lent; outlive the engine */
@@ -32,6 +33,8 @@ struct engine_opts {
 	void (*on_loaded)(void *ctx, const struct err *err);
 	/* max_request is reached. */
 	void (*on_retire)(void *ctx);
+	/* The function of a user process has ended: the process should leave with that exit code. */
+	void (*on_finished)(void *ctx, int code);
 	/* After engine_stop(): nothing is left to do. */
 	void (*on_stopped)(void *ctx);
 	void *ctx;
@@ -40,7 +43,7 @@ struct engine_opts {
 /* NULL with a sentence; on_loaded follows otherwise, not before engine_load(). */
 struct engine *engine_new(const struct engine_opts *o, struct err *err);
 void engine_load(struct engine *e);
-/* Begins to accept (with its own reactor). */
+/* Begins to accept (with its own reactor); a user process begins its function. */
 int engine_start(struct engine *e, struct err *err);
 /* Finishes what is under way within `wait_ms`; `now`: connections with nothing under way are closed. May be
  * called again with less time. */
@@ -54,6 +57,8 @@ int engine_on_down(struct engine *e, const struct frame *f, struct str payload);
 void engine_meet(struct engine *e, unsigned slot, uint64_t generation, struct link *line, int board_fd);
 /* It has ended, with that status of waitpid. */
 void engine_part(struct engine *e, unsigned slot, uint64_t generation, pid_t pid, int status);
+/* A slot has failed and gets no process, or is tried again. */
+void engine_slot_failed(struct engine *e, unsigned slot, bool failed);
 /* A frame from it.  Negative: it broke the rules. */
 int engine_on_side(struct engine *e, unsigned slot, uint64_t generation, const struct frame *f, struct str payload);
 /* A new access log, taken. */

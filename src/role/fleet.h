@@ -13,7 +13,7 @@ struct fleet_ops {
 	/* on_serving or on_start_failed follows. */
 	int (*start)(struct fleet *f, struct err *err);
 	/* on_reloaded(tag) follows; tag 0: nobody waits. */
-	void (*reload)(struct fleet *f, uint64_t tag);
+	void (*reload)(struct fleet *f, uint64_t tag, bool tasks_only);
 	/* on_stopped follows when no worker is left and the app's handlers have run; again with less time: sooner. */
 	void (*stop)(struct fleet *f, uint64_t wait_ms);
 	/* New logs for the children. */

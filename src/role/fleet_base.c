@@ -65,16 +65,20 @@ static void run_first_hook(struct base_fleet *f)
 	while ((first = list_first(&f->hooks))) {
 		struct hook_run *run = LS_CONTAINER_OF(first, struct hook_run, link);
 		struct release *release = f->super->release;
+		struct vault_share shared;
 		struct evaluate_opts opts = {
 			.loop = f->base.loop,
 			.self = CTL_ROLE_MASTER,
 			.out = log_fd(),
 			.timeout_ms = release->settings.eval_timeout,
 			.done = on_hook_done,
+			.shared = shared.fds,
+			.n_shared = release->settings.shared.n,
 			.ctx = run,
 		};
 		struct err err;
 
+		vault_share(&f->base.keeper->vault, &release->settings.shared, &shared);
 		if (evaluate_hook(&opts, release, &run->hook, &err))
 			return;
 		log_error("%s", err.text);
@@ -208,11 +212,11 @@ static void abandon(void *ctx)
 	keeper_abandon(f->base.keeper);
 }
 
-static void commit(void *ctx)
+static void commit(void *ctx, bool tasks_only)
 {
 	struct base_fleet *f = ctx;
 
-	keeper_commit(f->base.keeper);
+	keeper_commit(f->base.keeper, tasks_only);
 }
 
 static void reloaded(void *ctx, uint64_t tag, const struct err *err)
@@ -246,9 +250,9 @@ static int start(struct fleet *base, struct err *err LS_UNUSED)
 	return 0;
 }
 
-static void reload(struct fleet *base, uint64_t tag)
+static void reload(struct fleet *base, uint64_t tag, bool tasks_only)
 {
-	super_reload(of(base)->super, tag);
+	super_reload(of(base)->super, tag, tasks_only);
 }
 
 static void stop(struct fleet *base, uint64_t wait_ms)

@@ -55,7 +55,7 @@ static void answer_all(struct process_fleet *f, const char *text)
 		answer(f, f->tags[0], false, text);
 }
 
-static void reload(struct fleet *base, uint64_t tag)
+static void reload(struct fleet *base, uint64_t tag, bool tasks_only)
 {
 	struct process_fleet *f = of(base);
 
@@ -65,7 +65,7 @@ static void reload(struct fleet *base, uint64_t tag)
 	}
 	if (tag)
 		f->tags[f->n_tags++] = tag;
-	control_say(&f->manager->control, CTL_RELOAD, tag, 0);
+	control_say(&f->manager->control, CTL_RELOAD, tag, tasks_only);
 }
 
 /* ---- what the manager asks ------------------------------------------------------------------- */
@@ -172,7 +172,7 @@ static void on_msg(struct foreman *m, struct ctl_msg *msg)
 		keeper_abandon(k);
 		break;
 	case CTL_COMMIT:
-		keeper_commit(k);
+		keeper_commit(k, msg->value == 1);
 		break;
 	case CTL_RESULT:
 		on_result(f, msg);
@@ -218,6 +218,16 @@ static void on_manager_ended(struct foreman *m, int status)
 	timer_set(f->base.loop, &f->retry, backoff(f->quick_deaths));
 }
 
+/* For the app's handlers in the manager. */
+static void send_shared(struct process_fleet *f)
+{
+	const struct keeper *k = f->base.keeper;
+	int r = vault_send(&k->vault, &k->accepted->settings.shared, f->manager->control.watch.fd);
+
+	if (r < 0)
+		log_error("the manager cannot be given the shared memory: %s", strerror(-r));
+}
+
 static void send_config(struct process_fleet *f)
 {
 	struct fleet *base = &f->base;
@@ -234,6 +244,31 @@ static void send_config(struct process_fleet *f)
 
 	control_send(&f->manager->control, &config);
 	free(text);
+}
+
+static void send_slot_releases(struct process_fleet *f)
+{
+	struct keeper *k = f->base.keeper;
+
+	for (unsigned i = 0; i < k->n_slots; i++) {
+		const struct release *r = k->slots[i].release;
+		struct ctl_msg msg = {
+			.type = CTL_SLOT_RELEASE, .slot = i, .n_fds = 2, .fds = { r->settings_fd, r->image_fd }
+		};
+
+		if (r != k->accepted)
+			control_send(&f->manager->control, &msg);
+	}
+}
+
+static void send_slot_ends(struct process_fleet *f)
+{
+	for (unsigned i = 0; i < f->base.keeper->n_slots; i++) {
+		struct ctl_msg msg = { .type = CTL_SLOT_ENDED, .slot = i };
+
+		if (keeper_has_ended(f->base.keeper, i))
+			control_send(&f->manager->control, &msg);
+	}
 }
 
 /* What an earlier manager left: processes that serve, the older ones of a slot first. */
@@ -279,7 +314,10 @@ static int start_manager(struct process_fleet *f, struct err *err)
 	f->manager = foreman_start(&opts, err);
 	if (!f->manager)
 		return err->code;
+	send_shared(f);
 	send_config(f);
+	send_slot_releases(f);
+	send_slot_ends(f);
 	send_heritage(f);
 	control_say(&f->manager->control, CTL_RUN, f->serving, 0);
 	send_ends(f);
@@ -359,8 +397,10 @@ static void committed(struct fleet *base)
 {
 	struct process_fleet *f = of(base);
 
-	if (f->manager)
-		control_say(&f->manager->control, CTL_COMMITTED, 0, 0);
+	if (!f->manager)
+		return;
+	send_shared(f);
+	control_say(&f->manager->control, CTL_COMMITTED, 0, 0);
 }
 
 static pid_t manager_pid(const struct fleet *base)

@@ -16,6 +16,7 @@ enum { GENERATION = 1 };
 struct single_fleet {
 	struct fleet base;
 	struct engine *engine;
+	struct vault_share shared;
 };
 
 static struct single_fleet *of(struct fleet *f)
@@ -76,6 +77,7 @@ static int start(struct fleet *base, struct err *err)
 		.loop = base->loop,
 		.release = base->keeper->accepted,
 		.generation = GENERATION,
+		.shared = f->shared.fds,
 		.master_pid = getpid(),
 		.manager_pid = getpid(),
 		.shared_fd = -1,
@@ -90,6 +92,7 @@ static int start(struct fleet *base, struct err *err)
 
 	if (open_chan(f, &opts.chan, err) < 0)
 		return err->code;
+	vault_share(&base->keeper->vault, &opts.release->settings.shared, &f->shared);
 	for (unsigned i = 0; i < opts.n_listeners; i++)
 		listeners[i] = fcntl(ports_fd(base->keeper->o.ports, 0, i), F_DUPFD_CLOEXEC, 3);
 	if (base->keeper->o.access_log >= 0)
@@ -101,7 +104,7 @@ static int start(struct fleet *base, struct err *err)
 	return 0;
 }
 
-static void reload(struct fleet *base, uint64_t tag)
+static void reload(struct fleet *base, uint64_t tag, bool tasks_only LS_UNUSED)
 {
 	base->on_reloaded(base->ctx, tag, false, "single mode cannot reload; restart the server");
 }

@@ -25,7 +25,7 @@ bool hooks_wanted(const struct settings *s)
 	return (s->events & here) != 0;
 }
 
-static int load(struct hooks *h, struct release *r, struct err *err)
+static int load(struct hooks *h, struct release *r, const int *shared, struct err *err)
 {
 	struct lua_limits limits = { .memory = r->settings.lua_memory_limit };
 	char *folder = xstrdup(r->settings.script);
@@ -42,6 +42,7 @@ static int load(struct hooks *h, struct release *r, struct err *err)
 			slash[slash == folder] = '\0';
 		state_set_role(h->L, LUA_ROLE_MANAGER);
 		h->app = app_new(h->L);
+		app_share(h->app, &r->settings.shared, shared);
 		image_install(h->L, &h->image, NULL, folder);
 		result = app_run(h->app, h->L, &h->image, r->settings.script, err);
 	}
@@ -49,11 +50,11 @@ static int load(struct hooks *h, struct release *r, struct err *err)
 	return result;
 }
 
-struct hooks *hooks_open(struct release *r, struct err *err)
+struct hooks *hooks_open(struct release *r, const int *shared, struct err *err)
 {
 	struct hooks *h = xzalloc(sizeof *h);
 
-	if (load(h, r, err) == 0)
+	if (load(h, r, shared, err) == 0)
 		return h;
 	hooks_close(h);
 	return NULL;

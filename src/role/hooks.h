@@ -8,7 +8,7 @@
 struct hooks;
 
 /* Loads the app from the release's image.  NULL with a sentence. */
-struct hooks *hooks_open(struct release *r, struct err *err);
+struct hooks *hooks_open(struct release *r, const int *shared, struct err *err);
 /* 0, also when the app has no such handler; negative with a traceback. */
 int hooks_run(struct hooks *h, const struct evaluate_hook *hook, struct err *err);
 void hooks_close(struct hooks *h);

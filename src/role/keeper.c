@@ -82,11 +82,12 @@ static int map_gen(struct keeper *k, struct keeper_gen *g, struct err *err)
 	return r;
 }
 
-static struct release *release_of(const struct keeper *k, uint64_t epoch)
+/* What the slot's next process runs.  A user process may be asked for with a release that has been replaced in this moment. */
+static struct release *release_of(const struct keeper *k, unsigned slot, uint64_t epoch)
 {
-	if (k->accepted->epoch == epoch)
-		return k->accepted;
-	return k->candidate && k->candidate->epoch == epoch ? k->candidate : NULL;
+	if (k->candidate && k->candidate->epoch == epoch)
+		return k->candidate;
+	return slot < k->n_slots && k->slots[slot].release->epoch >= epoch ? k->slots[slot].release : NULL;
 }
 
 static int fill_gen(struct keeper *k, struct keeper_gen *g, bool canary, pid_t manager, int pair[2], struct err *err)
@@ -94,9 +95,10 @@ static int fill_gen(struct keeper *k, struct keeper_gen *g, bool canary, pid_t m
 	struct setup setup = {
 		.slot = g->slot,
 		.generation = g->generation,
-		.release = release_of(k, g->epoch),
+		.release = release_of(k, g->slot, g->epoch),
 		.chan = &g->fds,
 		.ports = k->o.ports,
+		.vault = &k->vault,
 		.reactors = k->o.reactors,
 		.bells = k->bells,
 		.shared_fd = k->shared_fd,
@@ -106,9 +108,12 @@ static int fill_gen(struct keeper *k, struct keeper_gen *g, bool canary, pid_t m
 	};
 	int r;
 
-	if (!setup.release || g->slot >= k->n_slots)
+	if (!setup.release)
 		return err_set(err, -EINVAL, "there is no such slot or release");
-	r = map_gen(k, g, err);
+	g->epoch = setup.release->epoch;
+	r = vault_hold(&k->vault, &setup.release->settings.shared, err);
+	if (r == 0)
+		r = map_gen(k, g, err);
 	if (r < 0)
 		return r;
 	r = unixmsg_pair(pair);
@@ -228,6 +233,8 @@ void keeper_gone(struct keeper *k, unsigned slot, uint64_t generation, int statu
 
 	if (slot < k->n_slots && unexpected)
 		k->slots[slot].restarts++;
+	if (slot < k->n_slots)
+		k->slots[slot].status = status;
 	if (!g)
 		return;
 	list_del(&g->link);
@@ -245,6 +252,13 @@ void keeper_gone(struct keeper *k, unsigned slot, uint64_t generation, int statu
 		reactor_gone(k->reactors[i], slot, generation, fanout_answered, fanout_part(f, i));
 }
 
+bool keeper_has_ended(const struct keeper *k, unsigned slot)
+{
+	const struct userproc *p = crew_process(&k->slots[slot].release->settings, slot);
+
+	return p && k->slots[slot].failed && !userproc_wants_successor(p, k->slots[slot].status);
+}
+
 void keeper_slot_failed(struct keeper *k, unsigned slot, bool failed)
 {
 	struct err err;
@@ -252,6 +266,7 @@ void keeper_slot_failed(struct keeper *k, unsigned slot, bool failed)
 	if (slot >= k->n_slots || k->slots[slot].failed == failed)
 		return;
 	k->slots[slot].failed = failed;
+	peers_tell_state(k, slot, failed);
 	for (unsigned i = 0; i < k->o.reactors; i++)
 		reactor_slot_failed(k->reactors[i], slot, failed);
 	if (k->o.reactors)
@@ -290,6 +305,7 @@ void keeper_abandon(struct keeper *k)
 {
 	release_unref(k->candidate);
 	k->candidate = NULL;
+	vault_settle(&k->vault, false);
 }
 
 static void on_all_reconfigured(void *ctx)
@@ -301,13 +317,31 @@ static void on_all_reconfigured(void *ctx)
 	k->o.on_committed(k->o.ctx);
 }
 
-void keeper_commit(struct keeper *k)
+static void use_release(struct keeper *k, struct release *r, bool tasks_only)
+{
+	k->epoch = r->epoch;
+	for (unsigned i = 0; i < k->n_slots; i++) {
+		if (tasks_only && crew_kind(&r->settings, i) != CREW_TASK)
+			continue;
+		release_unref(k->slots[i].release);
+		k->slots[i].release = release_ref(r);
+	}
+}
+
+void keeper_commit(struct keeper *k, bool tasks_only)
 {
 	if (!k->candidate || k->replaced)
 		return;
+	use_release(k, k->candidate, tasks_only);
+	if (tasks_only) {
+		keeper_abandon(k);
+		k->o.on_committed(k->o.ctx);
+		return;
+	}
 	k->replaced = k->accepted;
 	k->accepted = k->candidate;
 	k->candidate = NULL;
+	vault_settle(&k->vault, true);
 	if (k->o.reactors == 0) {
 		on_all_reconfigured(k);
 		return;
@@ -413,11 +447,15 @@ int keeper_init(struct keeper *k, const struct keeper_opts *o, struct err *err)
 	list_init(&k->gens);
 	k->n_slots = crew_count(&o->release->settings);
 	k->slots = xzalloc(k->n_slots * sizeof *k->slots);
+	use_release(k, o->release, false);
 	k->reactors = xzalloc((o->reactors + 1) * sizeof(struct reactor *));
 	k->given = xzalloc((o->reactors + 1) * sizeof *k->given);
 	k->bells = xzalloc((o->reactors + 1) * sizeof *k->bells);
 	for (unsigned i = 0; i < o->reactors; i++)
 		k->bells[i] = -1;
+	if (vault_hold(&k->vault, &o->release->settings.shared, err) < 0)
+		return err->code;
+	vault_settle(&k->vault, true);
 	return o->reactors ? open_shared(k, err) : 0;
 }
 
@@ -461,9 +499,12 @@ void keeper_fini(struct keeper *k)
 	if (k->shared.p)
 		shm_unmap(&k->shared);
 	fd_close(&k->shared_fd);
+	vault_fini(&k->vault);
 	release_unref(k->accepted);
 	release_unref(k->candidate);
 	release_unref(k->replaced);
+	for (unsigned i = 0; i < k->n_slots; i++)
+		release_unref(k->slots[i].release);
 	free(k->slots);
 	free(k->reactors);
 	free(k->given);

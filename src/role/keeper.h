@@ -11,6 +11,7 @@
 #include "loop/post.h"
 #include "reactor/reactor.h"
 #include "role/ports.h"
+#include "role/vault.h"
 #include "super/release.h"
 #include "sys/spawn.h"
 
@@ -33,8 +34,11 @@ struct keeper_gen {
 };
 
 struct keeper_slot {
-	bool failed;
+	bool failed;       /* it is left empty */
+	int status;        /* of waitpid: how its last process ended */
 	uint64_t restarts; /* after deaths nobody wanted */
+	struct release
+		*release; /* what its processes run; another than the server's after a reload of task workers alone */
 };
 
 /* Counters of processes that are gone (base mode, where the counters of connections die with the process). */
@@ -69,6 +73,7 @@ struct keeper_opts {
 struct keeper {
 	struct keeper_opts o;
 	struct release *accepted;
+	uint64_t epoch;            /* the newest that was accepted */
 	struct release *candidate; /* NULL: none */
 	struct release *replaced;  /* while the reactors change over */
 	struct list gens;
@@ -80,6 +85,7 @@ struct keeper {
 	int *bells;                /* [o.reactors] */
 	int shared_fd;
 	struct shm shared;
+	struct vault vault; /* shared memory of the app */
 	struct keeper_totals gone;
 };
 
@@ -104,13 +110,15 @@ void keeper_spawned(struct keeper *k, unsigned slot, uint64_t generation, pid_t 
 /* on_attached follows, unless the process broke the rules: then it is killed. */
 void keeper_attach(struct keeper *k, unsigned slot, uint64_t generation);
 void keeper_gone(struct keeper *k, unsigned slot, uint64_t generation, int status, bool unexpected);
+/* The slot's user process has ended, and its `restart` lets it rest. */
+bool keeper_has_ended(const struct keeper *k, unsigned slot);
 void keeper_slot_failed(struct keeper *k, unsigned slot, bool failed);
 
 /* The candidate is taken. */
 void keeper_try(struct keeper *k, struct release *candidate);
 void keeper_abandon(struct keeper *k);
-/* on_committed follows. */
-void keeper_commit(struct keeper *k);
+/* For all slots, or for those of task workers.  on_committed follows. */
+void keeper_commit(struct keeper *k, bool tasks_only);
 
 /* The manager died: what it had not finished is undone. */
 void keeper_forget_unfinished(struct keeper *k);

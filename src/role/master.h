@@ -54,7 +54,7 @@ void shutdown_begin(struct master *m);
 void shutdown_finish(struct master *m);
 
 /* As `luaserv reload`; tag 0: nobody waits for the answer. */
-void command_reload(struct master *m, uint64_t tag);
+void command_reload(struct master *m, uint64_t tag, bool tasks_only);
 
 /* ---- status.c -------------------------------------------------------------------------------- */
 

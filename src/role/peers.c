@@ -80,6 +80,30 @@ static void tell_others(struct keeper *k, const struct keeper_gen *g)
 	}
 }
 
+static int send_state(int control, unsigned slot, bool failed)
+{
+	struct ctl_msg m = { .type = CTL_CREW_STATE, .slot = slot, .value = failed };
+
+	return ctl_send(control, &m);
+}
+
+static int send_failed_slots(struct keeper *k, int control)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < k->n_slots && r == 0; i++)
+		if (k->slots[i].failed)
+			r = send_state(control, i, true);
+	return r;
+}
+
+void peers_tell_state(struct keeper *k, unsigned slot, bool failed)
+{
+	LS_LIST_EACH (it, &k->gens)
+		(void)send_state(LS_CONTAINER_OF(it, struct keeper_gen, link)->control, slot,
+		                 failed); /* one that is gone need not know */
+}
+
 int peers_introduce(struct keeper *k, struct keeper_gen *g, int control)
 {
 	int ends[2];
@@ -92,6 +116,8 @@ int peers_introduce(struct keeper *k, struct keeper_gen *g, int control)
 	fd_close(&ends[1]);
 	if (r == 0)
 		r = send_all(k, control);
+	if (r == 0)
+		r = send_failed_slots(k, control);
 	if (r == 0)
 		tell_others(k, g);
 	return r;

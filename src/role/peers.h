@@ -9,6 +9,9 @@ int peers_introduce(struct keeper *k, struct keeper_gen *g, int control);
 /* It has ended, with that status of waitpid. */
 void peers_forget(struct keeper *k, const struct keeper_gen *g, int status);
 
+/* A slot has failed, or is tried again. */
+void peers_tell_state(struct keeper *k, unsigned slot, bool failed);
+
 /* Text of PEERS: one for each pair of descriptors. */
 struct peers_entry {
 	uint32_t slot;

@@ -9,6 +9,7 @@
 #include "lua/image.h"
 #include "role/hooks.h"
 #include "role/lifeline.h"
+#include "role/vault.h"
 #include "super/launch.h"
 #include "sys/fd.h"
 #include "sys/shm.h"
@@ -246,7 +247,7 @@ static int on_eval(int control, const struct ctl_msg *request)
 	return r < 0;
 }
 
-static int on_hook(int control, struct ctl_msg *request)
+static int on_hook(int control, struct ctl_msg *request, const struct vault_share *shared)
 {
 	struct evaluate_hook hook = {
 		.event = (enum settings_event)request->value,
@@ -256,10 +257,13 @@ static int on_hook(int control, struct ctl_msg *request)
 	};
 	struct err err = { 0 };
 	struct release *release = release_new(ctl_take_fd(request, 0), ctl_take_fd(request, 1), &err);
-	struct hooks *h = release && request->value < EVENTS ? hooks_open(release, &err) : NULL;
+	struct hooks *h = NULL;
 	struct ctl_msg m = { .type = CTL_HOOKED };
-	bool failed = !h || hooks_run(h, &hook, &err) < 0;
+	bool failed;
 
+	if (release && request->value < EVENTS && shared->n == release->settings.shared.n)
+		h = hooks_open(release, shared->fds, &err);
+	failed = !h || hooks_run(h, &hook, &err) < 0;
 	if (failed)
 		answer_failed(control, &err);
 	else
@@ -269,10 +273,32 @@ static int on_hook(int control, struct ctl_msg *request)
 	return failed;
 }
 
+/* What it is to do, and before that what it is given. */
+static int receive_order(int control, struct vault_share *shared, struct ctl_msg *m)
+{
+	struct pollfd in = { .fd = control, .events = POLLIN };
+
+	for (;;) {
+		int r;
+
+		if (poll(&in, 1, -1) < 0 && errno == EINTR)
+			continue;
+		r = ctl_recv(control, CTL_ROLE_SUPER | CTL_ROLE_CLI, m);
+		if (r != 1)
+			return -EPROTO;
+		if (m->type != CTL_SHARED)
+			return 0;
+		r = vault_share_take(shared, m);
+		ctl_close_fds(m);
+		if (r < 0)
+			return r;
+	}
+}
+
 int run_eval(int control)
 {
 	static const int ignored[] = { SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, SIGTERM, 0 };
-	struct pollfd in = { .fd = control, .events = POLLIN };
+	struct vault_share shared = { .n = 0 };
 	struct ctl_msg m = { .type = CTL_HELLO, .text = str_from(ctl_build_id()) };
 	int code = 1;
 
@@ -280,14 +306,13 @@ int run_eval(int control)
 	if (lifeline_start(control) < 0 || sig_open(ignored) < 0)
 		return 1;
 	ctl_send(control, &m);
-	while (poll(&in, 1, -1) < 0 && errno == EINTR)
-		;
-	if (ctl_recv(control, CTL_ROLE_SUPER | CTL_ROLE_CLI, &m) != 1)
+	if (receive_order(control, &shared, &m) < 0)
 		return 1;
 	if (m.type == CTL_EVAL)
 		code = on_eval(control, &m);
 	else if (m.type == CTL_HOOK)
-		code = on_hook(control, &m);
+		code = on_hook(control, &m, &shared);
 	ctl_close_fds(&m);
+	vault_share_close(&shared);
 	return code;
 }

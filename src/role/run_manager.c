@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "role/hooks.h"
 #include "role/lifeline.h"
+#include "role/vault.h"
 #include "super/super.h"
 #include "sys/fd.h"
 #include "sys/sig.h"
@@ -17,8 +18,9 @@ struct manager {
 	struct control control;
 	struct watch signals;
 	struct super *super;
-	struct hooks *hooks; /* NULL: the app has no handlers for us */
-	bool replaces;       /* one that died */
+	struct hooks *hooks;       /* NULL: the app has no handlers for us */
+	struct vault_share shared; /* of the accepted release */
+	bool replaces;             /* one that died */
 	int code;
 };
 
@@ -42,7 +44,11 @@ static void open_hooks(struct manager *m, struct release *release)
 	struct err err = { 0 };
 
 	hooks_close(m->hooks);
-	m->hooks = hooks_wanted(&release->settings) ? hooks_open(release, &err) : NULL;
+	m->hooks = NULL;
+	if (m->shared.n != release->settings.shared.n)
+		err_set(&err, -EPROTO, "its shared memory did not come");
+	else if (hooks_wanted(&release->settings))
+		m->hooks = hooks_open(release, m->shared.fds, &err);
 	if (err.code)
 		log_error("the manager cannot load the app for its handlers: %s", err.text);
 }
@@ -157,9 +163,9 @@ static void tell_abandon(void *ctx)
 	tell(ctx, &msg);
 }
 
-static void ask_commit(void *ctx)
+static void ask_commit(void *ctx, bool tasks_only)
 {
-	struct ctl_msg msg = { .type = CTL_COMMIT };
+	struct ctl_msg msg = { .type = CTL_COMMIT, .value = tasks_only };
 
 	tell(ctx, &msg);
 }
@@ -224,6 +230,20 @@ static int configure(struct manager *m, struct ctl_msg *msg)
 	return 0;
 }
 
+static int accept_release(struct manager *m, struct ctl_msg *msg)
+{
+	struct err err = { 0 };
+	struct release *release = release_new(ctl_take_fd(msg, 0), ctl_take_fd(msg, 1), &err);
+
+	if (!release) {
+		log_error("%s", err.text);
+		return -EPROTO;
+	}
+	super_accept(m->super, msg->slot, release);
+	release_unref(release);
+	return 0;
+}
+
 static void adopt(struct manager *m, struct ctl_msg *msg)
 {
 	int control = ctl_take_fd(msg, 0);
@@ -262,6 +282,13 @@ static int on_order(struct manager *m, struct ctl_msg *msg)
 	bool has_slot = msg->slot < m->super->n_slots;
 
 	switch (msg->type) {
+	case CTL_SLOT_RELEASE:
+		return has_slot ? accept_release(m, msg) : -EPROTO;
+	case CTL_SLOT_ENDED:
+		if (!has_slot)
+			return -EPROTO;
+		slot_rest(&m->super->slots[msg->slot]);
+		return 0;
 	case CTL_HAVE:
 		if (!has_slot)
 			return -EPROTO;
@@ -286,7 +313,7 @@ static int on_order(struct manager *m, struct ctl_msg *msg)
 		super_exited(m->super, (int)msg->value, (int)msg->extra);
 		return 0;
 	case CTL_RELOAD:
-		super_reload(m->super, msg->value);
+		super_reload(m->super, msg->value, msg->extra == 1);
 		return 0;
 	case CTL_COMMITTED:
 		super_committed(m->super);
@@ -309,6 +336,8 @@ static void on_msg(struct control *c, struct ctl_msg *msg)
 
 	if (msg->type == CTL_CONFIG)
 		r = configure(m, msg);
+	else if (msg->type == CTL_SHARED)
+		r = vault_share_take(&m->shared, msg);
 	else
 		r = m->super ? on_order(m, msg) : -EPROTO;
 	if (r < 0) {

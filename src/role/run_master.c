@@ -286,10 +286,9 @@ static void on_signal(struct watch *w, int events LS_UNUSED)
 		else if (sig == SIGTERM || sig == SIGINT || sig == SIGQUIT)
 			shutdown_begin(m);
 		else if ((sig == SIGUSR1 || sig == SIGHUP) && m->state == MASTER_SERVES)
-			command_reload(m, 0);
-		else if (sig == SIGUSR2)
-			log_notice(
-				"SIGUSR2 is ignored: task workers are reloaded together with the workers, by SIGUSR1");
+			command_reload(m, 0, false);
+		else if (sig == SIGUSR2 && m->state == MASTER_SERVES)
+			command_reload(m, 0, true);
 		else if (sig == SIGWINCH || sig == SIGRTMIN)
 			command_reopen(m);
 	}

@@ -6,6 +6,7 @@
 #include "role/engine.h"
 #include "role/mesh.h"
 #include "role/peers.h"
+#include "role/vault.h"
 #include "role/lifeline.h"
 #include "super/control.h"
 #include "sys/fd.h"
@@ -32,6 +33,7 @@ struct worker_role {
 	unsigned n_bells;
 	int listeners[SETTINGS_PORTS_MAX];
 	unsigned n_listeners; /* that came; setup.n_listeners are expected */
+	struct vault_share shared;
 	bool loaded;
 	int code;
 };
@@ -63,16 +65,36 @@ static void on_loaded(void *ctx, const struct err *err)
 	control_say(&w->control, CTL_READY, 0, 0);
 }
 
+/* It finishes what it has begun. */
+static void end_process(struct worker_role *w)
+{
+	engine_stop(w->engine, w->release->settings.max_wait_time, false);
+}
+
+/* A worker is replaced before it leaves; of a user process there is one at a time. */
 static void on_retire(void *ctx)
 {
 	struct worker_role *w = ctx;
 
-	control_say(&w->control, CTL_RETIRE, 0, 0);
+	if (crew_kind(&w->release->settings, w->setup.slot) == CREW_PROCESS)
+		end_process(w);
+	else
+		control_say(&w->control, CTL_RETIRE, 0, 0);
+}
+
+static void on_finished(void *ctx, int code)
+{
+	struct worker_role *w = ctx;
+
+	w->code = code;
+	end_process(w);
 }
 
 static void on_stopped(void *ctx)
 {
-	leave(ctx, 0);
+	struct worker_role *w = ctx;
+
+	leave(w, w->code);
 }
 
 /* ---- other processes ---------------------------------------------------------------------------- */
@@ -166,6 +188,7 @@ static int take_peers(struct worker_role *w, struct ctl_msg *m)
 
 static int take_setup(struct worker_role *w, struct ctl_msg *m)
 {
+	static const char *const roles[] = { "worker", "task", "process" };
 	struct engine_opts *o = &w->setup;
 	const char *role;
 	struct err err = { 0 };
@@ -179,7 +202,7 @@ static int take_setup(struct worker_role *w, struct ctl_msg *m)
 		fail(w, err.text);
 		return err.code;
 	}
-	role = crew_kind(&w->release->settings, m->slot) == CREW_TASK ? "task" : "worker";
+	role = roles[crew_kind(&w->release->settings, m->slot)];
 	log_identity(role, (int)m->slot);
 	log_set_level((enum log_level)w->release->settings.log_level);
 	sig_install_crash_printer(role, (int)m->slot);
@@ -192,21 +215,13 @@ static int take_setup(struct worker_role *w, struct ctl_msg *m)
 	return 0;
 }
 
-static int take_fds(struct ctl_msg *m, int *to, unsigned *n, unsigned max)
-{
-	if (m->value != *n || *n + (unsigned)m->n_fds > max)
-		return -EPROTO;
-	for (int i = 0; i < m->n_fds; i++)
-		to[(*n)++] = ctl_take_fd(m, i);
-	return 0;
-}
-
 static int load(struct worker_role *w, struct ctl_msg *m)
 {
 	struct engine_opts *o = &w->setup;
 	struct err err = { 0 };
 
-	if (!w->release || w->engine || w->n_bells != o->reactors || w->n_listeners != o->n_listeners)
+	if (!w->release || w->engine || w->n_bells != o->reactors || w->n_listeners != o->n_listeners ||
+	    w->shared.n != w->release->settings.shared.n)
 		return -EPROTO;
 	o->loop = &w->loop;
 	o->release = w->release;
@@ -215,9 +230,11 @@ static int load(struct worker_role *w, struct ctl_msg *m)
 	o->manager_pid = (pid_t)(m->extra & 0xffffffff);
 	o->bells = w->bells;
 	o->listeners = w->listeners;
+	o->shared = w->shared.fds;
 	o->access_log = m->n_fds ? ctl_take_fd(m, 0) : -1;
 	o->on_loaded = on_loaded;
 	o->on_retire = on_retire;
+	o->on_finished = on_finished;
 	o->on_stopped = on_stopped;
 	o->ctx = w;
 	w->engine = engine_new(o, &err);
@@ -268,10 +285,13 @@ static void on_msg(struct control *c, struct ctl_msg *m)
 		r = take_setup(w, m);
 		break;
 	case CTL_BELLS:
-		r = take_fds(m, w->bells, &w->n_bells, w->setup.reactors);
+		r = ctl_take_fds(m, w->bells, &w->n_bells, w->setup.reactors);
 		break;
 	case CTL_LISTENERS:
-		r = take_fds(m, w->listeners, &w->n_listeners, w->setup.n_listeners);
+		r = ctl_take_fds(m, w->listeners, &w->n_listeners, w->setup.n_listeners);
+		break;
+	case CTL_SHARED:
+		r = vault_share_take(&w->shared, m);
 		break;
 	case CTL_INBOX:
 		r = take_inbox(w, m);
@@ -282,6 +302,10 @@ static void on_msg(struct control *c, struct ctl_msg *m)
 	case CTL_PEER_GONE:
 		if (w->mesh)
 			mesh_remove(w->mesh, m->slot, m->generation, (pid_t)m->value, (int)m->extra);
+		break;
+	case CTL_CREW_STATE:
+		if (w->engine)
+			engine_slot_failed(w->engine, m->slot, m->value == 1);
 		break;
 	case CTL_LOAD:
 		r = load(w, m);
@@ -313,7 +337,7 @@ static void on_signal(struct watch *watch, int events LS_UNUSED)
 {
 	struct worker_role *w = LS_CONTAINER_OF(watch, struct worker_role, signals);
 
-	/* A terminal's Ctrl-C reaches us too, and is the master's business; an operator's SIGTERM replaces this worker. */
+	/* A terminal's Ctrl-C reaches us too, and is the master's business; an operator's SIGTERM replaces this process. */
 	for (int sig; (sig = sig_next(watch->fd, NULL)) != 0;)
 		if (sig == SIGTERM && w->loaded)
 			on_retire(w);
@@ -339,6 +363,16 @@ static int open_all(struct worker_role *w, int control)
 	return control_open(&w->control, &w->loop, control);
 }
 
+/* Its end turns the loop, and then something may still come from other processes. */
+static void free_engine(struct worker_role *w)
+{
+	struct engine *e = w->engine;
+
+	w->loaded = false;
+	w->engine = NULL;
+	engine_free(e);
+}
+
 int run_worker(int control)
 {
 	struct worker_role *w = xzalloc(sizeof *w);
@@ -358,8 +392,9 @@ int run_worker(int control)
 	/* The control socket stays open until the very end: its end of file means that this process is gone. */
 	watch_close(&w->signals, NULL);
 	watch_release(&w->control.watch, NULL);
-	engine_free(w->engine);
+	free_engine(w);
 	mesh_free(w->mesh);
+	vault_share_close(&w->shared);
 	release_unref(w->release);
 	loop_fini(&w->loop);
 	free(w);

@@ -1,29 +1,9 @@
 #include "role/setup.h"
 
-#include "base/bits.h"
 #include "conf/crew.h"
 #include "ipc/ctl.h"
 
-#include <string.h>
 #include <unistd.h>
-
-static int send_in_pieces(int fd, enum ctl_type type, const int *fds, unsigned n)
-{
-	for (unsigned at = 0; at < n; at += CTL_FDS_MAX) {
-		struct ctl_msg m = {
-			.type = type,
-			.value = at,
-			.n_fds = (int)LS_MIN(n - at, (unsigned)CTL_FDS_MAX),
-		};
-		int r;
-
-		memcpy(m.fds, fds + at, (size_t)m.n_fds * sizeof *fds);
-		r = ctl_send(fd, &m);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
 
 static bool listens(const struct setup *s)
 {
@@ -54,7 +34,7 @@ static int send_listeners(const struct setup *s, int fd)
 		return 0;
 	for (unsigned i = 0; i < s->ports->n; i++)
 		fds[i] = ports_fd(s->ports, s->slot, i);
-	return send_in_pieces(fd, CTL_LISTENERS, fds, s->ports->n);
+	return ctl_send_fds(fd, CTL_LISTENERS, fds, s->ports->n);
 }
 
 static int send_order(const struct setup *s, int fd)
@@ -75,8 +55,10 @@ int setup_send(const struct setup *s, int fd)
 	int r = send_identity(s, fd);
 
 	if (r == 0)
-		r = send_in_pieces(fd, CTL_BELLS, s->bells, s->reactors);
+		r = ctl_send_fds(fd, CTL_BELLS, s->bells, s->reactors);
 	if (r == 0)
 		r = send_listeners(s, fd);
+	if (r == 0)
+		r = vault_send(s->vault, &s->release->settings.shared, fd);
 	return r == 0 ? send_order(s, fd) : r;
 }

@@ -3,6 +3,7 @@
 
 #include "ipc/chan.h"
 #include "role/ports.h"
+#include "role/vault.h"
 #include "super/release.h"
 
 struct setup {
@@ -11,6 +12,7 @@ struct setup {
 	const struct release *release;
 	const struct chan_fds *chan;
 	const struct ports *ports;
+	const struct vault *vault;
 	unsigned reactors; /* 0: it gets listening sockets instead */
 	const int *bells;  /* [reactors] */
 	int shared_fd;     /* the reactors' boards */

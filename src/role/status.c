@@ -87,7 +87,7 @@ static const char *state_of(const struct master *m, unsigned slot, const struct 
 	const struct board_worker *b = g ? board_of(g) : NULL;
 
 	if (m->keeper.slots[slot].failed)
-		return "failed";
+		return keeper_has_ended(&m->keeper, slot) ? "ended" : "failed";
 	if (!b || !g->attached)
 		return "starting";
 	switch ((enum board_state)board_get(&b->state)) {
@@ -152,6 +152,16 @@ static void put_reactors(const struct master *m, FILE *f)
 	fputs("]", f);
 }
 
+static void put_name(const struct master *m, FILE *f, unsigned slot)
+{
+	const struct userproc *p = crew_process(&m->keeper.accepted->settings, slot);
+
+	if (!p)
+		return;
+	fputs(",\"name\":", f);
+	jsonline_put(f, str_from(p->name));
+}
+
 /* The slots of one kind, as a list under that name. */
 static void put_processes(const struct master *m, FILE *f, const char *name, enum crew_kind kind)
 {
@@ -169,10 +179,12 @@ static void put_processes(const struct master *m, FILE *f, const char *name, enu
 		fprintf(f,
 		        "%s{\"id\":%u,\"pid\":%d,\"state\":\"%s\",\"generation\":%" PRIu64 ",\"requests\":%" PRIu64
 		        ",\"in_flight\":%" PRIu64 ",\"queued\":%" PRIu64 ",\"coroutines\":%" PRIu64
-		        ",\"lua_bytes\":%" PRIu64 ",\"errors\":%" PRIu64 ",\"restarts\":%" PRIu64 "}",
+		        ",\"lua_bytes\":%" PRIu64 ",\"errors\":%" PRIu64 ",\"restarts\":%" PRIu64,
 		        comma, i, g ? g->child.pid : 0, state_of(m, i, g), g ? g->epoch : 0, board_get(&b->requests),
 		        board_get(&b->in_flight), board_get(&b->queued), board_get(&b->coroutines),
 		        board_get(&b->lua_bytes), board_get(&b->errors), m->keeper.slots[i].restarts);
+		put_name(m, f, i);
+		fputs("}", f);
 		comma = ",";
 	}
 	fputs("]", f);
@@ -210,6 +222,7 @@ char *status_json(const struct master *m)
 	put_reactors(m, f);
 	put_processes(m, f, "workers", CREW_WORKER);
 	put_processes(m, f, "tasks", CREW_TASK);
+	put_processes(m, f, "processes", CREW_PROCESS);
 	fputs("}", f);
 	fclose(f);
 	return out;
@@ -229,19 +242,21 @@ void status_write_ports(const struct master *m, FILE *to)
 
 static void write_table(const struct master *m, FILE *f)
 {
-	fprintf(f, "%-11s %3s %8s %-9s %10s %10s %9s %6s %11s %10s %8s\n", "process", "id", "pid", "state",
+	fprintf(f, "%-12s %3s %8s %-9s %10s %10s %9s %6s %11s %10s %8s\n", "process", "id", "pid", "state",
 	        "generation", "requests", "in flight", "queued", "coroutines", "Lua KiB", "restarts");
 	for (unsigned i = 0; i < m->keeper.n_slots; i++) {
 		const struct keeper_gen *g = keeper_newest(&m->keeper, i);
 		const struct board_worker *b = g ? board_of(g) : NULL;
+		const struct userproc *p = crew_process(&m->keeper.accepted->settings, i);
 
 		fprintf(f,
-		        "%-11s %3u %8d %-9s %10" PRIu64 " %10" PRIu64 " %9" PRIu64 " %6" PRIu64 " %11" PRIu64
-		        " %10" PRIu64 " %8" PRIu64 "\n",
+		        "%-12s %3u %8d %-9s %10" PRIu64 " %10" PRIu64 " %9" PRIu64 " %6" PRIu64 " %11" PRIu64
+		        " %10" PRIu64 " %8" PRIu64 "%s%s\n",
 		        crew_title(&m->release->settings, i), i, g ? g->child.pid : 0, state_of(m, i, g),
 		        g ? g->epoch : 0, b ? board_get(&b->requests) : 0, b ? board_get(&b->in_flight) : 0,
 		        b ? board_get(&b->queued) : 0, b ? board_get(&b->coroutines) : 0,
-		        b ? board_get(&b->lua_bytes) / 1024 : 0, m->keeper.slots[i].restarts);
+		        b ? board_get(&b->lua_bytes) / 1024 : 0, m->keeper.slots[i].restarts,
+		        p && p->name[0] ? "  " : "", p ? p->name : "");
 	}
 }
 

@@ -189,6 +189,8 @@ static struct evaluate *start(const struct evaluate_opts *o, const struct ctl_ms
 	list_append(&alive, &e->link);
 	r = open_handles(e, pair[0]);
 	if (r == 0)
+		r = ctl_send_fds(pair[0], CTL_SHARED, o->shared, o->n_shared);
+	if (r == 0)
 		r = control_send(&e->control, request);
 	if (r < 0) {
 		err_set(err, r, "the evaluator cannot be talked to: %s", strerror(-r));

@@ -15,6 +15,8 @@ struct evaluate_opts {
 	unsigned self; /* enum ctl_role of this process */
 	int out;       /* descriptor for the child's log and prints */
 	uint64_t timeout_ms;
+	const int *shared; /* for a hook: memory of what the settings declare, in that order */
+	unsigned n_shared;
 	/* Once; `release` is the receiver's, NULL when err->code is not 0 or it was a hook. */
 	void (*done)(void *ctx, struct release *release, const struct err *err);
 	void *ctx;

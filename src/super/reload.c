@@ -33,6 +33,7 @@ static void finish(struct reload *r, const struct err *err)
 	r->n_tags = r->n_later;
 	memcpy(r->tags, r->later, r->n_later * sizeof *r->tags);
 	r->n_later = 0;
+	r->tasks_only = r->later_tasks_only;
 	answer(r, tags, n, err);
 	if (r->n_tags && r->super->phase == SUPER_RUNNING)
 		begin(r);
@@ -41,7 +42,7 @@ static void finish(struct reload *r, const struct err *err)
 static void refuse(struct reload *r, const struct err *err)
 {
 	/* The text may begin with a file's name or a setting's. */
-	log_error("the reload was refused, generation %" PRIu64 " serves on: %s", r->super->release->epoch, err->text);
+	log_error("the reload was refused, generation %" PRIu64 " serves on: %s", r->super->epoch, err->text);
 	finish(r, err);
 }
 
@@ -55,11 +56,11 @@ static void unroll_next(struct reload *r)
 		struct slot *slot = &s->slots[r->cursor];
 
 		if (slot->serving && slot->serving->epoch == r->candidate->epoch) {
-			slot_roll(slot, s->release, false);
+			slot_roll(slot, slot->accepted, false);
 			return;
 		}
 		if (slot->release == r->candidate)
-			slot_unroll(slot, s->release);
+			slot_unroll(slot);
 	}
 	s->ops->abandon(s->ctx);
 	refuse(r, &r->err);
@@ -72,6 +73,30 @@ static void unroll(struct reload *r, const char *text)
 	r->cursor = 0;
 	r->parked = false;
 	unroll_next(r);
+}
+
+/* ---- which slots ---------------------------------------------------------------------------- */
+
+static bool covers(const struct reload *r, unsigned slot)
+{
+	if (slot >= r->super->n_slots)
+		return true;
+	switch (r->super->slots[slot].kind) {
+	case CREW_WORKER:
+		return !r->tasks_only;
+	case CREW_TASK:
+		return true;
+	default:
+		return false; /* a user process goes on */
+	}
+}
+
+/* The first slot from `slot` on that is rolled, or how many there are. */
+static unsigned next_covered(const struct reload *r, unsigned slot)
+{
+	while (!covers(r, slot))
+		slot++;
+	return slot;
 }
 
 /* ---- roll ------------------------------------------------------------------------------------ */
@@ -90,14 +115,14 @@ static void roll_next(struct reload *r)
 {
 	struct super *s = r->super;
 
-	r->cursor++;
+	r->cursor = next_covered(r, r->cursor + 1);
 	r->tries = 0;
 	if (r->cursor < s->n_slots) {
 		roll_slot(r);
 		return;
 	}
 	r->state = RELOAD_COMMIT;
-	s->ops->commit(s->ctx);
+	s->ops->commit(s->ctx, r->tasks_only);
 }
 
 void reload_committed(struct reload *r)
@@ -108,9 +133,18 @@ void reload_committed(struct reload *r)
 
 	if (r->state != RELOAD_COMMIT)
 		return;
-	release_unref(s->release);
-	s->release = release_ref(r->candidate);
-	log_notice("the reload is committed: generation %" PRIu64 " serves", s->release->epoch);
+	for (unsigned i = 0; i < s->n_slots; i++)
+		if (covers(r, i))
+			slot_commit(&s->slots[i]);
+		else if (!r->tasks_only)
+			slot_renew(&s->slots[i], r->candidate);
+	s->epoch = r->candidate->epoch;
+	if (!r->tasks_only) {
+		release_unref(s->release);
+		s->release = release_ref(r->candidate);
+	}
+	log_notice("the reload is committed: generation %" PRIu64 " serves%s", s->epoch,
+	           r->tasks_only ? " in the task workers" : "");
 	super_run_hook(s, &hook);
 	finish(r, &none);
 }
@@ -129,7 +163,7 @@ static int make_candidate(struct reload *r, struct release *candidate, struct er
 		return err_set(err, -EBUSY, "a restart is needed to change %s", names.text);
 	for (unsigned i = 0; i < new->n_ports &&i < old->n_ports; i++)
 		new->ports[i].address = old->ports[i].address;
-	new->generation = old->generation + 1;
+	new->generation = r->super->epoch + 1;
 	return release_refreeze(candidate, err);
 }
 
@@ -151,9 +185,9 @@ static void on_evaluated(void *ctx, struct release *release, const struct err *e
 	}
 	s->ops->candidate(s->ctx, release);
 	r->state = RELOAD_CANARY;
-	r->cursor = 0;
+	r->cursor = next_covered(r, 0);
 	r->tries = 0;
-	slot_roll(&s->slots[0], release, true);
+	slot_roll(&s->slots[r->cursor], release, true);
 }
 
 static void begin(struct reload *r)
@@ -175,10 +209,15 @@ static void begin(struct reload *r)
 		refuse(r, &err);
 }
 
-void reload_request(struct reload *r, uint64_t tag)
+void reload_request(struct reload *r, uint64_t tag, bool tasks_only)
 {
 	struct err err;
 
+	if (tasks_only && r->super->release->settings.task_worker_num == 0) {
+		err_set(&err, -EINVAL, "this server has no task workers");
+		answer(r, &tag, 1, &err);
+		return;
+	}
 	if (r->super->phase != SUPER_RUNNING) {
 		err_set(&err, -EAGAIN, "the server is not running yet or stops already");
 		answer(r, &tag, 1, &err);
@@ -186,6 +225,7 @@ void reload_request(struct reload *r, uint64_t tag)
 	}
 	if (r->state == RELOAD_IDLE) {
 		r->tags[r->n_tags++] = tag;
+		r->tasks_only = tasks_only;
 		begin(r);
 		return;
 	}
@@ -194,6 +234,8 @@ void reload_request(struct reload *r, uint64_t tag)
 		answer(r, &tag, 1, &err);
 		return;
 	}
+	/* One for all who asked meanwhile, as much as any of them wants. */
+	r->later_tasks_only = tasks_only && (r->n_later == 0 || r->later_tasks_only);
 	r->later[r->n_later++] = tag;
 }
 
@@ -229,7 +271,7 @@ static void on_lost(struct reload *r, struct slot *slot, const char *text)
 	struct err err;
 
 	if (r->state == RELOAD_CANARY) {
-		slot_unroll(slot, s->release);
+		slot_unroll(slot);
 		s->ops->abandon(s->ctx);
 		err_set(&err, -ECANCELED, "%s", text);
 		refuse(r, &err);
@@ -239,7 +281,7 @@ static void on_lost(struct reload *r, struct slot *slot, const char *text)
 	} else if (r->state == RELOAD_ROLL) {
 		unroll(r, text);
 	} else {
-		slot_unroll(slot, s->release);
+		slot_unroll(slot);
 		r->cursor++;
 		unroll_next(r);
 	}

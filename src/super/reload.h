@@ -15,6 +15,8 @@ struct reload {
 	enum reload_state state;
 	struct evaluate *evaluate;
 	struct release *candidate;
+	bool tasks_only;                   /* workers stay as they are */
+	bool later_tasks_only;             /* so does the next one */
 	unsigned cursor;                   /* the slot that is being rolled */
 	unsigned tries;                    /* of that slot */
 	bool parked;                       /* it has too many older processes: wait until one has left */
@@ -26,8 +28,8 @@ struct reload {
 };
 
 void reload_init(struct reload *r, struct super *super);
-/* tag 0: nobody waits, the log tells. */
-void reload_request(struct reload *r, uint64_t tag);
+/* tag 0: nobody waits, the log tells.  `tasks_only`: only task workers are replaced. */
+void reload_request(struct reload *r, uint64_t tag, bool tasks_only);
 /* The server stops: everybody gets an error. */
 void reload_cancel(struct reload *r, const char *why);
 void reload_news(struct reload *r, struct slot *slot, enum slot_news news, const char *text);

@@ -19,10 +19,10 @@ static uint64_t backoff(unsigned quick_deaths)
 	return LS_MIN((uint64_t)BACKOFF_FIRST_MS << (quick_deaths - 2), (uint64_t)BACKOFF_MAX_MS);
 }
 
-/* A task worker that dies while the workers finish their tasks gets a successor. */
+/* A task worker that dies while others finish their tasks gets a successor. */
 static bool is_stopping(const struct slot *s)
 {
-	bool serves_on = s->kind == CREW_TASK && !s->super->tasks_stop;
+	bool serves_on = s->kind == CREW_TASK && !super_stops(s->super, CREW_TASK);
 
 	return s->super->phase >= SUPER_STOPPING && !serves_on;
 }
@@ -38,7 +38,8 @@ void slot_init(struct slot *s, struct super *super, unsigned id, struct release 
 		            .id = id,
 		            .kind = crew_kind(&release->settings, id),
 		            .title = crew_title(&release->settings, id),
-		            .release = release_ref(release) };
+		            .release = release_ref(release),
+		            .accepted = release_ref(release) };
 	list_init(&s->draining);
 	list_init(&s->waiting);
 	timer_init(&s->retry, on_retry);
@@ -49,6 +50,7 @@ void slot_fini(struct slot *s)
 	timer_del(s->super->loop, &s->retry);
 	list_del(&s->waiting);
 	release_unref(s->release);
+	release_unref(s->accepted);
 }
 
 void slot_want(struct slot *s)
@@ -94,17 +96,23 @@ static void drop_next(struct slot *s)
 
 /* ---- reload ---------------------------------------------------------------------------------- */
 
+/* It may die as often as a new one. */
+static void take_up(struct slot *s)
+{
+	s->quick_deaths = 0;
+	if (!s->failed)
+		return;
+	s->failed = false;
+	s->super->ops->slot_failed(s->super->ctx, s->id, false);
+}
+
 void slot_roll(struct slot *s, struct release *release, bool canary)
 {
 	drop_next(s);
 	use_release(s, release);
 	s->rolling = true;
 	s->canary = canary;
-	s->quick_deaths = 0;
-	if (s->failed) {
-		s->failed = false;
-		s->super->ops->slot_failed(s->super->ctx, s->id, false);
-	}
+	take_up(s);
 	slot_want(s);
 }
 
@@ -115,10 +123,23 @@ void slot_admit(struct slot *s)
 		ward_attach(s->next);
 }
 
-void slot_unroll(struct slot *s, struct release *release)
+void slot_commit(struct slot *s)
+{
+	release_ref(s->release);
+	release_unref(s->accepted);
+	s->accepted = s->release;
+}
+
+void slot_accept(struct slot *s, struct release *release)
+{
+	use_release(s, release);
+	slot_commit(s);
+}
+
+void slot_unroll(struct slot *s)
 {
 	drop_next(s);
-	use_release(s, release);
+	use_release(s, s->accepted);
 	s->rolling = false;
 	s->canary = false;
 	if (!s->serving)
@@ -130,6 +151,15 @@ static void tell_reload(struct slot *s, enum slot_news news, const char *text)
 	if (news == SLOT_ATTACHED || news == SLOT_LOST)
 		s->rolling = false;
 	reload_news(&s->super->reload, s, news, text);
+}
+
+void slot_renew(struct slot *s, struct release *release)
+{
+	slot_accept(s, release);
+	if (!s->failed || s->resting)
+		return;
+	take_up(s);
+	slot_want(s);
 }
 
 /* ---- what its processes do ------------------------------------------------------------------- */
@@ -174,39 +204,73 @@ static void count_death(struct slot *s, const struct ward *w)
 	s->quick_deaths = quick ? s->quick_deaths + 1 : 0;
 }
 
+/* A user process is told from others by the name that the script gave it. */
+const char *slot_name(const struct slot *s, char *out, size_t cap)
+{
+	const struct userproc *p = crew_process(&s->release->settings, s->id);
+
+	if (p && p->name[0])
+		snprintf(out, cap, "%s %u (%s)", s->title, s->id, p->name);
+	else
+		snprintf(out, cap, "%s %u", s->title, s->id);
+	return out;
+}
+
 /* "task worker 3 (pid 123) died by SIGSEGV" */
 static void describe(const struct slot *s, const struct ward *w, int status, char *out, size_t cap)
 {
-	char how[64];
+	char how[64], name[96];
 
+	slot_name(s, name, sizeof name);
 	if (w->failure[0]) {
-		snprintf(out, cap, "%s %u (pid %d) could not start: %s", s->title, s->id, w->child.pid, w->failure);
+		snprintf(out, cap, "%s (pid %d) could not start: %s", name, w->child.pid, w->failure);
 		return;
 	}
 	spawn_status_text(status, how, sizeof how);
-	snprintf(out, cap, "%s %u (pid %d) %s", s->title, s->id, w->child.pid, how);
+	snprintf(out, cap, "%s (pid %d) %s", name, w->child.pid, how);
+}
+
+void slot_rest(struct slot *s)
+{
+	s->failed = true;
+	s->resting = true;
+}
+
+static void leave_empty(struct slot *s)
+{
+	s->failed = true;
+	s->super->ops->slot_failed(s->super->ctx, s->id, true);
 }
 
 /* Starts another one after a while, or gives the slot up. */
-static void recover(struct slot *s, const char *what)
+static void recover(struct slot *s, const char *what, int status)
 {
+	const struct userproc *p = crew_process(&s->release->settings, s->id);
 	uint64_t most = s->release->settings.worker_max_deaths;
 	uint64_t after = backoff(s->quick_deaths);
+	/* The function of a user process may return. */
+	enum log_level level = p && status == 0 ? LOG_LEVEL_NOTICE : LOG_LEVEL_WARN;
 
+	if (p && !userproc_wants_successor(p, status)) {
+		log_line(level, LS_FILE, "%s; it is not started again (restart = \"%s\")", what,
+		         userproc_restart_name(p->restart));
+		slot_rest(s);
+		leave_empty(s);
+		return;
+	}
 	if (s->quick_deaths >= most) {
-		s->failed = true;
 		log_error("%s; that was the death number %u in a row within a second of its start, so slot %u is left "
 		          "empty until a reload",
 		          what, s->quick_deaths, s->id);
-		s->super->ops->slot_failed(s->super->ctx, s->id, true);
+		leave_empty(s);
 		return;
 	}
 	if (after == 0) {
-		log_warn("%s; starting it again at once", what);
+		log_line(level, LS_FILE, "%s; starting it again at once", what);
 		slot_want(s);
 		return;
 	}
-	log_warn("%s; starting it again in %u ms", what, (unsigned)after);
+	log_line(level, LS_FILE, "%s; starting it again in %u ms", what, (unsigned)after);
 	timer_set(s->super->loop, &s->retry, after);
 }
 
@@ -233,7 +297,7 @@ static void on_death(struct slot *s, struct ward *w, int status, bool was_next)
 		log_warn("%s; its successor is already being started", what);
 		return;
 	}
-	recover(s, what);
+	recover(s, what, status);
 }
 
 bool slot_mourns(const struct slot *s, const struct ward *w)

@@ -51,6 +51,7 @@ struct super *super_new(const struct super_opts *o)
 	s->ctx = o->ctx;
 	s->self = o->self;
 	s->release = release_ref(o->release);
+	s->epoch = o->release->epoch;
 	launch_copy(&s->launch, o->launch);
 	s->next_generation = o->next_generation;
 	s->start_max = LS_MAX(2 * proc_cpu_count(), (unsigned)START_MAX_LEAST);
@@ -85,6 +86,12 @@ void super_start(struct super *s)
 		slot_want(&s->slots[i]);
 }
 
+void super_accept(struct super *s, unsigned slot, struct release *release)
+{
+	slot_accept(&s->slots[slot], release);
+	s->epoch = LS_MAX(s->epoch, release->epoch);
+}
+
 void super_adopt(struct super *s, unsigned slot, uint64_t generation, uint64_t epoch, const struct child *child,
                  int control, int up)
 {
@@ -100,15 +107,15 @@ void super_resume(struct super *s)
 	for (unsigned i = 0; i < s->n_slots; i++) {
 		struct slot *slot = &s->slots[i];
 
-		/* One that runs a release that was never accepted is replaced. */
-		if (!slot->serving || slot->serving->epoch != s->release->epoch)
+		/* One that runs a release that was never accepted is replaced; a user process may run an old one. */
+		if (!slot->serving || (slot->kind != CREW_PROCESS && slot->serving->epoch != slot->accepted->epoch))
 			slot_want(slot);
 	}
 }
 
 void super_start_waiting(struct super *s)
 {
-	while (s->starting < s->start_max && (s->phase < SUPER_STOPPING || !s->tasks_stop)) {
+	while (s->starting < s->start_max && !super_stops(s, CREW_TASK)) {
 		struct list *it = list_shift(&s->waiting);
 
 		if (!it)
@@ -145,23 +152,44 @@ static void finish_stop(struct super *s)
 	s->ops->stopped(s->ctx);
 }
 
-static bool workers_are_gone(const struct super *s)
+/* Workers wait for their tasks and may need what user processes do; these may wait for tasks, too. */
+static const enum crew_kind stop_order[] = { CREW_WORKER, CREW_PROCESS, CREW_TASK };
+
+bool super_stops(const struct super *s, enum crew_kind kind)
+{
+	if (s->phase < SUPER_STOPPING)
+		return false;
+	for (unsigned i = 0; i < s->stop_stages; i++)
+		if (stop_order[i] == kind)
+			return true;
+	return false;
+}
+
+static bool are_gone(const struct super *s, enum crew_kind kind)
 {
 	for (unsigned i = 0; i < s->n_slots; i++)
-		if (s->slots[i].kind == CREW_WORKER && !slot_is_empty(&s->slots[i]))
+		if (s->slots[i].kind == kind && !slot_is_empty(&s->slots[i]))
 			return false;
 	return true;
 }
 
-/* Task workers serve until the workers, which wait for their tasks, have gone. */
+/* A kind is told to stop once those before it have gone, and all are when the time is over. */
+static bool next_stage_is_due(const struct super *s)
+{
+	if (s->stop_stages == LS_COUNT(stop_order))
+		return false;
+	return s->stop_stages == 0 || loop_now(s->loop) >= s->stop_at || are_gone(s, stop_order[s->stop_stages - 1]);
+}
+
 static void stop_slots(struct super *s)
 {
 	uint64_t now = loop_now(s->loop);
 	uint64_t left = s->stop_at > now ? s->stop_at - now : 0;
 
-	s->tasks_stop = left == 0 || workers_are_gone(s);
+	while (next_stage_is_due(s))
+		s->stop_stages++;
 	for (unsigned i = 0; i < s->n_slots; i++)
-		if (s->tasks_stop || s->slots[i].kind == CREW_WORKER)
+		if (super_stops(s, s->slots[i].kind))
 			slot_stop(&s->slots[i], left);
 }
 
@@ -169,7 +197,7 @@ void super_slot_emptied(struct super *s)
 {
 	if (s->phase != SUPER_STOPPING)
 		return;
-	if (!s->tasks_stop && workers_are_gone(s))
+	if (next_stage_is_due(s))
 		stop_slots(s);
 	for (unsigned i = 0; i < s->n_slots; i++)
 		if (!slot_is_empty(&s->slots[i]))
@@ -181,7 +209,7 @@ void super_slot_emptied(struct super *s)
 void super_start_failed(struct super *s, const char *text)
 {
 	s->phase = SUPER_STOPPING;
-	s->tasks_stop = true;
+	s->stop_stages = LS_COUNT(stop_order);
 	s->ops->start_failed(s->ctx, text);
 	for (unsigned i = 0; i < s->n_slots; i++)
 		slot_kill(&s->slots[i]);
@@ -281,9 +309,9 @@ bool super_exited(struct super *s, int pid, int status)
 
 /* ---- requests -------------------------------------------------------------------------------- */
 
-void super_reload(struct super *s, uint64_t tag)
+void super_reload(struct super *s, uint64_t tag, bool tasks_only)
 {
-	reload_request(&s->reload, tag);
+	reload_request(&s->reload, tag, tasks_only);
 }
 
 void super_run_hook(struct super *s, const struct evaluate_hook *hook)

@@ -30,8 +30,8 @@ struct super_ops {
 	/* A release under trial; `r` is lent. */
 	void (*candidate)(void *ctx, struct release *r);
 	void (*abandon)(void *ctx);
-	/* The candidate is accepted; answered by super_committed(). */
-	void (*commit)(void *ctx);
+	/* The candidate is accepted, or for task workers only; answered by super_committed(). */
+	void (*commit)(void *ctx, bool tasks_only);
 	/* Answer to super_reload(): err->code is 0 when it is committed. */
 	void (*reloaded)(void *ctx, uint64_t tag, const struct err *err);
 };
@@ -43,7 +43,8 @@ struct super {
 	const struct super_ops *ops;
 	void *ctx;
 	unsigned self;           /* enum ctl_role of this process */
-	struct release *release; /* accepted */
+	struct release *release; /* accepted, for workers at least */
+	uint64_t epoch;          /* the newest that was accepted */
 	struct launch launch;
 	struct slot *slots;
 	unsigned n_slots;
@@ -52,9 +53,9 @@ struct super {
 	struct list waiting; /* slots that want a start permit */
 	unsigned starting;   /* processes that are not ready yet */
 	unsigned start_max;
-	uint64_t stop_at;  /* loop time by which a stop must have ended */
-	bool tasks_stop;   /* the workers have gone, so the task workers were told to stop */
-	struct timer beat; /* watchdog */
+	uint64_t stop_at;     /* loop time by which a stop must have ended */
+	unsigned stop_stages; /* how many kinds of processes were told to stop, one after the other */
+	struct timer beat;    /* watchdog */
 	struct reload reload;
 };
 
@@ -73,6 +74,8 @@ void super_free(struct super *s);
 
 /* Starts a process in every slot. */
 void super_start(struct super *s);
+/* Before those: a slot has another release than the server's, after a reload of task workers alone. */
+void super_accept(struct super *s, unsigned slot, struct release *release);
 /* Instead of super_start(), after a predecessor died: adopts what it left (all taken), in order of
  * generation, then super_resume() starts what is missing and undoes a reload that was under way. */
 void super_adopt(struct super *s, unsigned slot, uint64_t generation, uint64_t epoch, const struct child *child,
@@ -87,14 +90,16 @@ void super_committed(struct super *s);
 /* A process that we could not reap ourselves.  False: it is none of ours. */
 bool super_exited(struct super *s, int pid, int status);
 
-/* Reloads; ops.reloaded(tag) tells the result.  While one runs, another is remembered. */
-void super_reload(struct super *s, uint64_t tag);
+/* Reloads, or replaces task workers only; ops.reloaded(tag) tells the result.  While one runs, another is remembered. */
+void super_reload(struct super *s, uint64_t tag, bool tasks_only);
 /* Stops every process; called again with less time: sooner. */
 void super_stop(struct super *s, uint64_t wait_ms);
 /* Hands new log descriptors to every worker; access_log may be -1. */
 void super_reopen(struct super *s, int log, int access_log);
 
 /* For slot.c and ward.c. */
+/* The processes of that kind have been told to stop. */
+bool super_stops(const struct super *s, enum crew_kind kind);
 void super_start_waiting(struct super *s);
 void super_slot_serves(struct super *s);
 void super_slot_emptied(struct super *s);

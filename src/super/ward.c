@@ -274,11 +274,11 @@ struct ward *ward_adopt(struct slot *slot, uint64_t generation, uint64_t epoch, 
 static int spawn_process(struct ward *w, int child_end, struct err *err)
 {
 	struct super *super = w->slot->super;
-	char title[48];
+	char title[96], name[80];
 	struct spawn_opts spawn = { .role = "worker", .title = title, .control = child_end, .out = log_fd() };
 	int r;
 
-	snprintf(title, sizeof title, "luaserv: %s %-20u", w->slot->title, w->slot->id);
+	snprintf(title, sizeof title, "luaserv: %-32s", slot_name(w->slot, name, sizeof name));
 	r = spawn_role(&spawn, &w->child, err);
 	if (r < 0)
 		return r;
@@ -348,6 +348,7 @@ void ward_start(struct ward *w)
 
 void ward_stop(struct ward *w, uint64_t wait_ms, bool last)
 {
+	const struct userproc *user = crew_process(&w->slot->release->settings, w->slot->id);
 	struct ctl_msg m = { .type = CTL_STOP, .value = wait_ms, .extra = last };
 
 	w->unwanted = true;
@@ -357,6 +358,9 @@ void ward_stop(struct ward *w, uint64_t wait_ms, bool last)
 	}
 	w->state = WARD_DRAINING;
 	ward_send(w, &m);
+	/* One that runs plainly may not look at its control socket. */
+	if (user && !user->coroutine)
+		spawn_signal(&w->child, SIGTERM);
 	timer_set(loop_of(w), &w->deadline, wait_ms + KILL_AFTER_MS);
 }
 

@@ -76,6 +76,15 @@ void sig_block_all(void)
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 }
 
+void sig_let_end(int sig, bool on)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, sig);
+	pthread_sigmask(on ? SIG_UNBLOCK : SIG_BLOCK, &set, NULL);
+}
+
 const char *sig_name(int sig)
 {
 	if (sig > 0 && (size_t)sig < LS_COUNT(names) && names[sig])

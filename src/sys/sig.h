@@ -4,6 +4,7 @@
 #include "base/err.h"
 
 #include <signal.h>
+#include <stdbool.h>
 
 /* Blocks `signals` (0-terminated) in the calling thread, and so in those it starts; SIGPIPE and SIGXFSZ are ignored.
  * Returns a non-blocking signalfd or negative errno. */
@@ -12,6 +13,8 @@ int sig_open(const int *signals);
 int sig_next(int fd, int *sender);
 /* Blocks everything that can be blocked in this thread, but for SIGSEGV and its like. */
 void sig_block_all(void);
+/* On: the signal ends this process at once, as it does by default, though it is read from a signalfd otherwise.  This thread. */
+void sig_let_end(int sig, bool on);
 /* "SIGTERM". */
 const char *sig_name(int sig);
 /* On SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL: writes one line with the role and the signal by write(2) on an alternate

@@ -11,6 +11,7 @@ static const struct {
 } texts[] = {
 	{ CODE_NO_MEMORY, "there is no memory" },
 	{ CODE_PARAMS, "the arguments make no sense" },
+	{ CODE_QUEUE_FULL, "the receiver is too far behind" },
 	{ CODE_WRONG_OPERATION, "that cannot be done here" },
 	{ CODE_EMPTY, "there is nothing to send" },
 	{ CODE_FILE_NOT_FOUND, "the file cannot be opened" },
@@ -23,6 +24,7 @@ static const struct {
 	{ CODE_MESSAGE_TOO_LARGE, "the message is longer than package_max_length" },
 	{ CODE_TOO_LARGE, "the data is too large" },
 	{ CODE_MALFORMED, "what was received breaks the framing" },
+	{ CODE_TASK_WORKER_DIED, "the task worker has died again and again and is given up; the log says why" },
 	{ CODE_NOT_CONNECTED, "the client is not connected" },
 };
 

@@ -49,12 +49,15 @@ struct colleague *colleague_meet(struct worker *w, unsigned slot, uint64_t gener
 	return c;
 }
 
+void colleague_forget(struct colleague *c)
+{
+	if (c->noted >= 0)
+		board_set(&c->worker->o.board->taken[c->noted].generation, 0);
+	c->noted = -1;
+}
+
 void colleague_free(struct colleague *c)
 {
-	struct board_worker *board = c->worker->o.board;
-
-	if (c->noted >= 0)
-		board_set(&board->taken[c->noted].generation, 0);
 	list_del(&c->link);
 	shm_unmap(&c->map);
 	free(c);
@@ -76,6 +79,15 @@ bool colleague_is_ready(const struct colleague *c)
 	return c->greeted && board_get(&c->board->state) == BOARD_READY;
 }
 
+/* 0: it takes nothing. */
+static uint64_t rank(const struct colleague *c)
+{
+	uint64_t state = c->greeted ? board_get(&c->board->state) : BOARD_STARTING;
+	uint64_t ready = UINT64_C(1) << 63; /* above all generations */
+
+	return state == BOARD_READY ? ready | c->generation : state == BOARD_DRAINING ? c->generation : 0;
+}
+
 struct colleague *colleague_of_slot(struct worker *w, unsigned slot)
 {
 	struct colleague *found = NULL;
@@ -83,7 +95,7 @@ struct colleague *colleague_of_slot(struct worker *w, unsigned slot)
 	LS_LIST_EACH (it, &w->colleagues) {
 		struct colleague *c = LS_CONTAINER_OF(it, struct colleague, link);
 
-		if (c->slot == slot && colleague_is_ready(c) && (!found || c->generation > found->generation))
+		if (c->slot == slot && rank(c) && (!found || rank(c) > rank(found)))
 			found = c;
 	}
 	return found;

@@ -42,10 +42,13 @@ struct colleague {
 void colleague_greet_all(struct worker *w);
 /* NULL: its board cannot be read, which is told in the log. */
 struct colleague *colleague_meet(struct worker *w, unsigned slot, uint64_t generation, struct link *line, int board_fd);
+/* It has ended: its place on our board is free. */
+void colleague_forget(struct colleague *c);
+/* What is noted of it stays on our board: when we end, others still look how far we came. */
 void colleague_free(struct colleague *c);
 /* NULL: there is none, or it is gone. */
 struct colleague *colleague_find(struct worker *w, unsigned slot, uint64_t generation);
-/* The process of a slot that takes what is sent to the slot; NULL: none is ready. */
+/* The process of a slot that takes what is sent to the slot: the newest that is ready, else one that is leaving.  NULL: there is none. */
 struct colleague *colleague_of_slot(struct worker *w, unsigned slot);
 /* It takes tasks and messages: it has loaded the app, is not leaving, and knows this process. */
 bool colleague_is_ready(const struct colleague *c);

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "lua/bind.h"
+#include "lua/failure.h"
 #include "worker/codes.h"
 #include "worker/runtime.h"
 
@@ -183,14 +184,6 @@ static void say_result(struct duty *t, lua_State *L)
 	say_end(t, &f, result.bytes);
 }
 
-/* The traceback stands in the log, and means nothing to the asker. */
-static struct str message_of(struct str text)
-{
-	ssize_t end = str_find(text, LS_STR("\nstack traceback:"));
-
-	return end < 0 ? text : str_take(text, (size_t)end);
-}
-
 static void on_done(struct task *task, int status)
 {
 	struct duty *t = task->ctx;
@@ -199,7 +192,7 @@ static void on_done(struct task *task, int status)
 
 	if (status != 0) {
 		handler_log_error(w, task, handler_error_text(task), NULL);
-		say_failed(t, message_of(str_from(handler_error_text(task))));
+		say_failed(t, failure_message(str_from(handler_error_text(task))));
 	} else {
 		handler_take_result(w, task);
 		say_result(t, task->L);

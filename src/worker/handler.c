@@ -13,7 +13,7 @@ bool handler_begin(struct worker *w, int handler, const char *event, uint64_t fd
 {
 	out->task = NULL;
 	out->L = w->L;
-	if (w->o.settings->enable_coroutine) {
+	if (!sched_is_plain(w->sched)) {
 		struct task *t = sched_task(w->sched);
 
 		if (!t) {
@@ -66,7 +66,7 @@ void handler_run(struct worker *w, struct handler_call *call, int nargs, void (*
 
 void handler_take_result(const struct worker *w, const struct task *t)
 {
-	if (w->o.settings->enable_coroutine)
+	if (!sched_is_plain(w->sched))
 		lua_settop(t->L, 1); /* plain calls leave just that */
 }
 

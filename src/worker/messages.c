@@ -2,6 +2,7 @@
 
 #include "lua/bind.h"
 #include "worker/codes.h"
+#include "worker/intake.h"
 #include "worker/runtime.h"
 
 #include <stdlib.h>
@@ -17,6 +18,7 @@ struct message {
 	struct task *task; /* parked until there is room; NULL: accepted */
 	struct box *box;
 	uint64_t number;
+	enum message_to to;
 	enum pack_form form;
 	size_t len;
 	char data[];
@@ -30,12 +32,18 @@ struct box {
 	size_t bytes;        /* waiting and kept */
 };
 
-/* One that came and could not be begun yet. */
-struct letter {
-	struct list link;
+/* Whose, and which one it is. */
+struct origin {
 	unsigned slot;
 	uint64_t generation;
 	uint64_t number;
+	enum message_to to;
+};
+
+/* One that came and could not be begun yet. */
+struct letter {
+	struct list link;
+	struct origin from;
 	enum pack_form form;
 	size_t len;
 	char data[];
@@ -78,6 +86,7 @@ static int send_to(struct message *msg, struct colleague *c)
 {
 	struct frame f = {
 		.type = FRAME_MESSAGE,
+		.stream = msg->to,
 		.arg = (uint32_t)msg->form,
 		.value = c->messages_sent + 1,
 	};
@@ -168,13 +177,13 @@ size_t messages_pending(struct messages *m)
 	return m->pending;
 }
 
-static struct message *new_message(struct box *b, const struct packed *value)
+static struct message *new_message(struct box *b, const struct packed *value, enum message_to to)
 {
 	struct message *msg = try_alloc(sizeof *msg + value->bytes.len);
 
 	if (!msg)
 		return NULL;
-	*msg = (struct message){ .box = b, .form = value->form, .len = value->bytes.len };
+	*msg = (struct message){ .box = b, .to = to, .form = value->form, .len = value->bytes.len };
 	list_init(&msg->link);
 	if (msg->len)
 		memcpy(msg->data, value->bytes.p, msg->len);
@@ -200,10 +209,11 @@ static int park(struct message *msg, lua_State *L, const char *what)
 	return sched_park(L, what, give_up, msg, w->o.settings->send_timeout);
 }
 
-int messages_send(struct messages *m, lua_State *L, unsigned slot, const struct packed *value, const char *what)
+int messages_send(struct messages *m, lua_State *L, unsigned slot, const struct packed *value, enum message_to to,
+                  const char *what)
 {
 	struct box *b = &m->boxes[slot];
-	struct message *msg = new_message(b, value);
+	struct message *msg = new_message(b, value, to);
 
 	if (!msg)
 		return codes_push(L, CODE_NO_MEMORY);
@@ -228,7 +238,7 @@ static void on_done(struct task *t, int status)
 }
 
 /* False: max_coroutine is reached, which handler_begin() has said. */
-static bool begin(struct worker *w, struct colleague *c, unsigned slot, uint64_t number, const struct packed *value)
+static bool call_handler(struct worker *w, struct colleague *c, const struct origin *from, const struct packed *value)
 {
 	struct handler_call call;
 	int handler = app_handler(w->app, 0, EVENT_pipe_message);
@@ -238,9 +248,9 @@ static bool begin(struct worker *w, struct colleague *c, unsigned slot, uint64_t
 	if (!handler_begin(w, handler, "pipe_message", 0, &call))
 		return false;
 	if (c)
-		colleague_begin(c, BOARD_MESSAGES, number);
+		colleague_begin(c, BOARD_MESSAGES, from->number);
 	handler_push_server(w, call.L);
-	lua_pushinteger(call.L, (lua_Integer)slot);
+	lua_pushinteger(call.L, (lua_Integer)from->slot);
 	if (pack_push(call.L, value) < 0)
 		lua_pushnil(call.L);
 	worker_count_begin(w);
@@ -248,19 +258,28 @@ static bool begin(struct worker *w, struct colleague *c, unsigned slot, uint64_t
 	return true;
 }
 
-static int hold(struct messages *m, const struct colleague *c, uint64_t number, const struct packed *value)
+/* False: there is no room, until some of what is there was read. */
+static bool keep_for_read(struct worker *w, struct colleague *c, const struct origin *from, const struct packed *value)
+{
+	if (!intake_put(w->intake, from->slot, value))
+		return false;
+	if (c)
+		colleague_begin(c, BOARD_MESSAGES, from->number);
+	return true;
+}
+
+static bool begin(struct worker *w, struct colleague *c, const struct origin *from, const struct packed *value)
+{
+	return (from->to == MESSAGE_TO_READ ? keep_for_read : call_handler)(w, c, from, value);
+}
+
+static int hold(struct messages *m, const struct origin *from, const struct packed *value)
 {
 	struct letter *l = try_alloc(sizeof *l + value->bytes.len);
 
 	if (!l)
 		return -ENOMEM;
-	*l = (struct letter){
-		.slot = c->slot,
-		.generation = c->generation,
-		.number = number,
-		.form = value->form,
-		.len = value->bytes.len,
-	};
+	*l = (struct letter){ .from = *from, .form = value->form, .len = value->bytes.len };
 	if (l->len)
 		memcpy(l->data, value->bytes.p, l->len);
 	list_init(&l->link);
@@ -272,12 +291,15 @@ static int hold(struct messages *m, const struct colleague *c, uint64_t number, 
 int messages_on_message(struct messages *m, struct colleague *c, const struct frame *f, struct str payload)
 {
 	struct packed value = { .bytes = payload, .form = (enum pack_form)f->arg };
+	struct origin from = {
+		.slot = c->slot, .generation = c->generation, .number = f->value, .to = (enum message_to)f->stream
+	};
 
-	if (f->arg >= PACK_FORMS)
+	if (f->arg >= PACK_FORMS || f->stream > (m->worker->intake ? MESSAGE_TO_READ : MESSAGE_TO_HANDLER))
 		return -EBADMSG;
-	if (list_empty(&m->letters) && begin(m->worker, c, c->slot, f->value, &value))
+	if (list_empty(&m->letters) && begin(m->worker, c, &from, &value))
 		return 0;
-	if (hold(m, c, f->value, &value) < 0)
+	if (hold(m, &from, &value) < 0)
 		worker_out_of_memory(m->worker, "a message of another process is lost");
 	return 0;
 }
@@ -287,12 +309,19 @@ static void begin_held(struct messages *m)
 	for (struct list *it; (it = list_first(&m->letters));) {
 		struct letter *l = LS_CONTAINER_OF(it, struct letter, link);
 		struct packed value = { .bytes = str_make(l->data, l->len), .form = l->form };
+		struct colleague *c = colleague_find(m->worker, l->from.slot, l->from.generation);
 
-		if (!begin(m->worker, colleague_find(m->worker, l->slot, l->generation), l->slot, l->number, &value))
+		if (!begin(m->worker, c, &l->from, &value))
 			return;
 		list_del(&l->link);
 		free(l);
 	}
+}
+
+void messages_on_room(struct messages *m)
+{
+	if (!list_empty(&m->letters))
+		timer_set(m->worker->o.loop, &m->timer, 0);
 }
 
 /* ---- colleagues ------------------------------------------------------------------------------------------------------------------------- */
@@ -325,6 +354,26 @@ void messages_on_gone(struct messages *m, struct colleague *c)
 	list_move_all(&b->waiting, &c->messages);
 	admit(b);
 	send_waiting(m, c->slot);
+}
+
+static void give_up_box(struct messages *m, unsigned slot)
+{
+	struct box *b = &m->boxes[slot];
+	unsigned n = 0;
+
+	for (struct list *it; (it = list_first(&b->waiting)); n++)
+		drop(LS_CONTAINER_OF(it, struct message, link));
+	if (n)
+		log_warn("%u messages for %s %u are given up, since it has stopped", n,
+		         crew_title(m->worker->o.settings, slot), slot);
+}
+
+/* A task worker is there until everybody else has gone. */
+void messages_give_up(struct messages *m)
+{
+	for (unsigned i = 0; i < m->n_boxes; i++)
+		if (crew_kind(m->worker->o.settings, i) != CREW_TASK && !colleague_of_slot(m->worker, i))
+			give_up_box(m, i);
 }
 
 /* ---- life ------------------------------------------------------------------------------------------------------------------------------- */

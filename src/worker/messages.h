@@ -17,9 +17,19 @@ void messages_free(struct messages *m);
 /* How many have been accepted for others and are not known to have been begun. */
 size_t messages_pending(struct messages *m);
 
+/* The whole server stops: those for processes that have gone, and get no successor, are given up. */
+void messages_give_up(struct messages *m);
+
+/* Whoever reads at the receiver: its pipe_message handler, or process:read(). */
+enum message_to { MESSAGE_TO_HANDLER, MESSAGE_TO_READ };
+
 /* `return` it from a C function: pushes true, or nil, message, code.  When the receiver is too far behind, the coroutine waits for up to
  * send_timeout; outside of coroutines it is an error. */
-int messages_send(struct messages *m, lua_State *L, unsigned slot, const struct packed *value, const char *what);
+int messages_send(struct messages *m, lua_State *L, unsigned slot, const struct packed *value, enum message_to to,
+                  const char *what);
+
+/* process:read() has taken something. */
+void messages_on_room(struct messages *m);
 
 /* MESSAGE of a colleague. */
 int messages_on_message(struct messages *m, struct colleague *c, const struct frame *f, struct str payload);

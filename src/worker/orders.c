@@ -38,6 +38,7 @@ struct orders {
 	struct map by_id;
 	struct list *queues; /* those that wait: for each task worker, at last for any of them */
 	unsigned n_queues;
+	bool *failed; /* [n_queues]: that slot has failed; at last: all have */
 	size_t bytes;
 	uint64_t next_id;
 	struct timer retry;
@@ -178,10 +179,15 @@ static int send_to(struct order *t, struct colleague *c, uint64_t now_ns)
 	return 0;
 }
 
+static unsigned queue_index(const struct orders *o, int slot)
+{
+	return slot < 0 ? o->n_queues - 1 : (unsigned)slot - (unsigned)o->worker->o.settings->worker_num;
+}
+
 /* Where tasks for that slot wait; -1: for any. */
 static struct list *queue_of(const struct orders *o, int slot)
 {
-	return &o->queues[slot < 0 ? o->n_queues - 1 : (unsigned)slot - (unsigned)o->worker->o.settings->worker_num];
+	return &o->queues[queue_index(o, slot)];
 }
 
 static void pump(struct orders *o, struct list *queue)
@@ -220,6 +226,8 @@ static int refuse(const struct orders *o, size_t len, int slot)
 		return CODE_WRONG_OPERATION;
 	if (slot >= 0 && crew_kind(s, (unsigned)slot) != CREW_TASK)
 		return CODE_PARAMS;
+	if (o->failed[queue_index(o, slot)])
+		return CODE_TASK_WORKER_DIED;
 	if (o->by_id.count >= s->task_queue_max || o->bytes + len > s->task_queue_size)
 		return CODE_QUEUE_FULL;
 	return 0;
@@ -358,6 +366,29 @@ void orders_on_gone(struct orders *o, struct colleague *c, const char *how)
 	pump_all(o);
 }
 
+static void fail_queue(struct orders *o, unsigned queue)
+{
+	for (struct list *it; (it = list_first(&o->queues[queue]));) {
+		struct order *t = LS_CONTAINER_OF(it, struct order, link);
+
+		fail(t, CODE_TASK_WORKER_DIED, codes_text(CODE_TASK_WORKER_DIED));
+		drop(t);
+	}
+}
+
+void orders_on_slot(struct orders *o, unsigned slot, bool failed)
+{
+	bool all = true;
+
+	o->failed[queue_index(o, (int)slot)] = failed;
+	for (unsigned i = 0; i < o->n_queues - 1; i++)
+		all &= o->failed[i];
+	o->failed[o->n_queues - 1] = all;
+	for (unsigned i = 0; i < o->n_queues; i++)
+		if (o->failed[i])
+			fail_queue(o, i);
+}
+
 /* ---- life ------------------------------------------------------------------------------------------------------------------------------- */
 
 struct orders *orders_new(struct worker *w)
@@ -368,6 +399,7 @@ struct orders *orders_new(struct worker *w)
 	map_init(&o->by_id);
 	o->n_queues = (unsigned)w->o.settings->task_worker_num + 1;
 	o->queues = xalloc(o->n_queues * sizeof *o->queues);
+	o->failed = xzalloc(o->n_queues * sizeof *o->failed);
 	for (unsigned i = 0; i < o->n_queues; i++)
 		list_init(&o->queues[i]);
 	timer_init(&o->retry, on_retry);
@@ -392,6 +424,7 @@ void orders_free(struct orders *o)
 	for (unsigned i = 0; i < o->n_queues; i++)
 		drop_all(&o->queues[i]);
 	free(o->queues);
+	free(o->failed);
 	timer_del(o->worker->o.loop, &o->retry);
 	map_fini(&o->by_id);
 	free(o);

@@ -50,5 +50,7 @@ int orders_on_result(struct orders *o, struct colleague *c, const struct frame *
 int orders_on_failed(struct orders *o, struct colleague *c, const struct frame *f, struct str payload);
 /* One has begun to take tasks. */
 void orders_on_ready(struct orders *o);
+/* The slot of a task worker has failed and gets no process, or is tried again: what waits for it, or for any when all have failed, fails. */
+void orders_on_slot(struct orders *o, unsigned slot, bool failed);
 /* One has ended and is none of the worker's colleagues any more; `how`, in words. */
 void orders_on_gone(struct orders *o, struct colleague *c, const char *how);

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "lua/bind.h"
 #include "worker/codes.h"
+#include "worker/colleague.h"
 #include "worker/runtime.h"
 
 #include <errno.h>
@@ -111,11 +112,25 @@ static const struct port *port_for(const struct settings *s, int wanted, int fam
 	return NULL;
 }
 
+/* A process of base mode without a reactor: some worker sends for it. */
+static struct link *link_of_any_worker(struct worker *w)
+{
+	for (unsigned i = 0; i < w->o.settings->worker_num; i++) {
+		struct colleague *c = colleague_of_slot(w, i);
+
+		if (c)
+			return c->line;
+	}
+	return NULL;
+}
+
 /* The reactor that holds the port: in base mode the worker's own, in process mode ports are shared out by their index. */
-static struct link *link_of(const struct worker *w, const struct port *port)
+static struct link *link_of(struct worker *w, const struct port *port)
 {
 	unsigned skip = w->n_links ? port->index % w->n_links : 0;
 
+	if (w->n_links == 0)
+		return link_of_any_worker(w);
 	for (unsigned i = 0; i < SLOTS_OWNERS; i++)
 		if (w->links[i] && skip-- == 0)
 			return w->links[i];

@@ -32,6 +32,9 @@ struct worker {
 	struct orders *orders;            /* tasks asked of them */
 	struct duties *duties;            /* tasks they ask of this one; NULL: it is no task worker */
 	struct messages *messages;
+	struct intake *intake;   /* of a user process */
+	struct mission *mission; /* NULL: it is no user process */
+	struct commands *commands;
 	struct list questions; /* struct question, see inquiry.c */
 	uint32_t asked;
 	unsigned n_byes;
@@ -44,7 +47,9 @@ struct worker {
 	uint64_t retire_at;       /* 0: never */
 	bool retired;
 	bool draining;
+	bool last; /* the whole server stops */
 	bool drained;
+	bool unwatched;          /* what runs now may run for as long as it likes */
 	bool cancelled;          /* background coroutines were told to end */
 	uint64_t drain_deadline; /* loop time */
 	uint64_t cancel_at;

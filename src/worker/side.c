@@ -1,5 +1,6 @@
 /* What other processes of this server send, and how they come and go. */
 #include "sys/spawn.h"
+#include "worker/commands.h"
 #include "worker/duties.h"
 #include "worker/messages.h"
 #include "worker/orders.h"
@@ -61,6 +62,8 @@ void worker_part(struct worker *w, unsigned slot, uint64_t generation, pid_t pid
 	describe(c, pid, status, how, sizeof how);
 	orders_on_gone(w->orders, c, how);
 	messages_on_gone(w->messages, c);
+	commands_on_gone(w->commands, c, how);
+	colleague_forget(c);
 	colleague_free(c);
 }
 
@@ -84,9 +87,19 @@ int worker_on_side(struct worker *w, unsigned slot, uint64_t generation, const s
 		return orders_on_result(w->orders, c, f, payload);
 	case FRAME_TASK_FAILED:
 		return orders_on_failed(w->orders, c, f, payload);
+	case FRAME_COMMAND:
+		return commands_on_command(w->commands, c, f, payload);
+	case FRAME_COMMAND_ANSWER:
+		return commands_on_answer(w->commands, c, f, payload);
 	case FRAME_MESSAGE:
 		return messages_on_message(w->messages, c, f, payload);
 	default:
 		return -EBADMSG;
 	}
+}
+
+void worker_slot_failed(struct worker *w, unsigned slot, bool failed)
+{
+	if (slot < crew_count(w->o.settings) && crew_kind(w->o.settings, slot) == CREW_TASK)
+		orders_on_slot(w->orders, slot, failed);
 }

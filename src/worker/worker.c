@@ -4,9 +4,12 @@
 #include "lua/bind.h"
 #include "lua/framer.h"
 #include "sys/bell.h"
+#include "worker/commands.h"
 #include "worker/duties.h"
 #include "worker/inquiry.h"
+#include "worker/intake.h"
 #include "worker/messages.h"
+#include "worker/mission.h"
 #include "worker/orders.h"
 #include "worker/protocol.h"
 
@@ -175,6 +178,8 @@ static bool before_sleep(void *ctx)
 			break;
 	}
 	flush_links(w);
+	if (w->mission)
+		mission_look(w->mission);
 	update_board(w);
 	/* Links that got room while they were flushed have woken those who waited for it. */
 	return !fall_asleep(w) || more || !list_empty(&w->ready) || sched_is_due(w->sched);
@@ -220,6 +225,8 @@ static void on_enter(void *ctx, lua_State *co LS_UNUSED)
 {
 	struct worker *w = ctx;
 
+	if (w->unwatched)
+		return;
 	board_set(&w->o.board->busy_since_ms, loop_now(w->o.loop));
 	watchdog_enter(&w->watchdog);
 }
@@ -228,6 +235,8 @@ static void on_leave(void *ctx)
 {
 	struct worker *w = ctx;
 
+	if (w->unwatched)
+		return;
 	board_set(&w->o.board->busy_since_ms, 0);
 	watchdog_leave(&w->watchdog);
 }
@@ -272,13 +281,13 @@ static void on_hook_ended(struct task *t, int status)
 		handler_log_error(w, t, handler_error_text(t), NULL);
 }
 
-/* A lifecycle handler, (server, worker_id). False: there is none. */
+/* A lifecycle handler, (server, worker_id). False: there is none; user processes have only their function. */
 static bool run_hook(struct worker *w, enum settings_event hook, void (*on_done)(struct task *t, int status))
 {
 	int handler = app_handler(w->app, 0, hook);
 	struct handler_call call;
 
-	if (handler == LUA_NOREF || !handler_begin(w, handler, settings_event_name((int)hook), 0, &call))
+	if (w->mission || handler == LUA_NOREF || !handler_begin(w, handler, settings_event_name((int)hook), 0, &call))
 		return false;
 	handler_push_server(w, call.L);
 	lua_pushinteger(call.L, (lua_Integer)w->o.slot);
@@ -321,6 +330,21 @@ static void on_block(void *ctx, lua_State *co, uint64_t ms)
 		lua_pop(co, 1);
 }
 
+static enum lua_role role_of(const struct worker *w)
+{
+	static const enum lua_role roles[] = { LUA_ROLE_WORKER, LUA_ROLE_TASK, LUA_ROLE_PROCESS };
+
+	return roles[w->kind];
+}
+
+/* Handlers and timers are called on the main state, and cannot wait. */
+static bool is_plain(const struct worker *w)
+{
+	const struct userproc *p = crew_process(w->o.settings, w->o.slot);
+
+	return p ? !p->coroutine : !w->o.settings->enable_coroutine;
+}
+
 static int make_state(struct worker *w, const struct lua_module *modules, struct err *err)
 {
 	struct lua_limits limits = { .memory = w->o.settings->lua_memory_limit };
@@ -329,7 +353,7 @@ static int make_state(struct worker *w, const struct lua_module *modules, struct
 	w->L = state_new(&limits, modules, err);
 	if (!w->L)
 		return err->code;
-	state_set_role(w->L, w->kind == CREW_TASK ? LUA_ROLE_TASK : LUA_ROLE_WORKER);
+	state_set_role(w->L, role_of(w));
 	dog.limit_ms = w->o.settings->max_execution_time;
 	dog.notice_ms = w->o.settings->block_warning;
 	if (watchdog_start(&w->watchdog, w->L, &dog, err) < 0)
@@ -337,13 +361,14 @@ static int make_state(struct worker *w, const struct lua_module *modules, struct
 	w->sched = sched_new(w->L, &(struct sched_opts){
 					   .loop = w->o.loop,
 					   .max_tasks = (unsigned)w->o.settings->max_coroutine,
-					   .plain = !w->o.settings->enable_coroutine,
+					   .plain = is_plain(w),
 					   .on_error = on_task_error,
 					   .on_enter = on_enter,
 					   .on_leave = on_leave,
 					   .ctx = w,
 				   });
 	w->app = app_new(w->L);
+	app_share(w->app, &w->o.settings->shared, w->o.shared);
 	return 0;
 }
 
@@ -355,13 +380,25 @@ static uint64_t choose_retirement(const struct worker *w)
 	uint64_t grace = w->kind == CREW_TASK ? s->task_max_request_grace : s->max_request_grace;
 	struct timespec now;
 
-	if (most == 0)
+	if (most == 0 || w->kind == CREW_PROCESS)
 		return 0;
 	clock_gettime(CLOCK_MONOTONIC, &now);
 
 	unsigned seed = (unsigned)now.tv_nsec ^ (unsigned)getpid();
 
 	return most + (grace ? (uint64_t)rand_r(&seed) % (grace + 1) : 0);
+}
+
+/* The k-th call of add_process is the same one in every process, or none knows what it is for. */
+static int check_processes(const struct worker *w, struct err *err)
+{
+	if (w->app->n_processes == w->o.settings->n_processes)
+		return 0;
+	return err_set(
+		err, -EINVAL,
+		"the script added %u user processes when it was evaluated, and %u in this process; it must add the same ones, in the "
+		"same order, wherever it runs",
+		w->o.settings->n_processes, w->app->n_processes);
 }
 
 void worker_load(struct worker *w, const struct lua_module *modules, bool selftest,
@@ -389,6 +426,10 @@ void worker_load(struct worker *w, const struct lua_module *modules, bool selfte
 		report_loaded(w, &err);
 		return;
 	}
+	if (check_processes(w, &err) < 0) {
+		report_loaded(w, &err);
+		return;
+	}
 	w->retire_at = choose_retirement(w);
 	run_next_hook(w, EVENT_worker_start);
 }
@@ -410,7 +451,8 @@ static bool is_quiet(struct worker *w)
 	for (unsigned i = 0; i < SLOTS_OWNERS; i++)
 		if (w->links[i] && w->links[i]->full)
 			return false;
-	return w->n_byes >= w->n_links;
+	/* Reactors have nothing for a user process that it did not ask for. */
+	return w->mission || w->n_byes >= w->n_links;
 }
 
 static void say_done(struct worker *w)
@@ -427,7 +469,11 @@ static void check_drained(struct timer *t)
 {
 	struct worker *w = LS_CONTAINER_OF(t, struct worker, drain_timer);
 	uint64_t now = loop_now(w->o.loop);
-	bool quiet = is_quiet(w);
+	bool quiet;
+
+	if (w->last)
+		messages_give_up(w->messages);
+	quiet = is_quiet(w);
 
 	/* Background coroutines get a while to end by themselves, then their next wait raises "cancelled". */
 	if (quiet && sched_count(w->sched) > 0 && now >= w->cancel_at && !w->cancelled) {
@@ -450,16 +496,19 @@ static void check_drained(struct timer *t)
 	timer_set(w->o.loop, t, quiet ? DRAIN_CHECK_MS : DRAIN_CHECK_MS / 5);
 }
 
-void worker_drain(struct worker *w, uint64_t wait_ms)
+void worker_drain(struct worker *w, uint64_t wait_ms, bool last)
 {
 	uint64_t now = loop_now(w->o.loop);
 
+	w->last |= last;
 	w->drain_deadline = now + wait_ms;
 	if (w->draining)
 		return;
 	w->draining = true;
 	session_let_go(w);
-	w->cancel_at = now + LS_MIN(wait_ms / 2, (uint64_t)GRACE_MS);
+	w->cancel_at = w->mission ? now : now + LS_MIN(wait_ms / 2, (uint64_t)GRACE_MS);
+	if (w->mission)
+		mission_cancel(w->mission);
 	board_set(&w->o.board->state, BOARD_DRAINING);
 	if (sched_count(w->sched) > 0 || w->sessions.count > 0)
 		run_hook(w, EVENT_worker_exit, on_hook_ended);
@@ -480,7 +529,10 @@ struct worker *worker_new(const struct worker_opts *opts)
 	list_init(&w->colleagues);
 	w->orders = orders_new(w);
 	w->messages = messages_new(w);
+	w->commands = commands_new(w);
 	w->duties = w->kind == CREW_TASK ? duties_new(w) : NULL;
+	w->intake = w->kind == CREW_PROCESS ? intake_new(w) : NULL;
+	w->mission = w->kind == CREW_PROCESS ? mission_new(w) : NULL;
 	board_set(&w->o.board->pid, (uint64_t)getpid());
 	map_init(&w->sessions);
 	map_init(&w->requests);
@@ -502,6 +554,12 @@ int worker_set_bell(struct worker *w, int bell)
 	w->has_bell = true;
 	watch_edges(&w->bell);
 	return 0;
+}
+
+void worker_begin(struct worker *w)
+{
+	if (w->mission)
+		mission_begin(w->mission);
 }
 
 void worker_attach(struct worker *w, unsigned reactor, struct link *link)
@@ -557,7 +615,10 @@ void worker_free(struct worker *w)
 	}
 	orders_free(w->orders);
 	messages_free(w->messages);
+	commands_free(w->commands);
 	duties_free(w->duties);
+	mission_free(w->mission);
+	intake_free(w->intake);
 	for (struct list *it; (it = list_first(&w->colleagues));)
 		colleague_free(LS_CONTAINER_OF(it, struct colleague, link));
 	flush_links(w);

@@ -22,10 +22,13 @@ struct worker_opts {
 	struct board_worker *board;
 	const struct shm *reactors; /* process mode: their boards (ipc/chan.h), n_reactors of them */
 	unsigned n_reactors;
+	const int *shared; /* memory of what the settings declare (app_share()) */
 	pid_t master_pid;
 	pid_t manager_pid;
 	/* max_request is reached: the supervisor should replace this process. */
 	void (*on_retire)(void *ctx);
+	/* The function of a user process has ended, and with it all it began: the process should leave with that exit code. */
+	void (*on_finished)(void *ctx, int code);
 	/* Drained: no request, no coroutine, nothing queued; or the deadline has passed. */
 	void (*on_drained)(void *ctx);
 	void *ctx;
@@ -38,6 +41,8 @@ struct worker *worker_new(const struct worker_opts *opts);
 struct lua_module;
 void worker_load(struct worker *w, const struct lua_module *modules, bool selftest,
                  void (*done)(void *ctx, const struct err *err), void *ctx);
+/* The whole server is ready: a user process begins its function. */
+void worker_begin(struct worker *w);
 /* The link to reactor `reactor`, taken. */
 void worker_attach(struct worker *w, unsigned reactor, struct link *link);
 /* Base mode: the way to the reactors of another worker; lent, and outlives the worker's use of it. */
@@ -49,12 +54,14 @@ int worker_foreign(struct worker *w, const struct frame *f, struct str payload);
 void worker_meet(struct worker *w, unsigned slot, uint64_t generation, struct link *line, int board_fd);
 /* It has ended, with that status of waitpid, and everything it sent has come. */
 void worker_part(struct worker *w, unsigned slot, uint64_t generation, pid_t pid, int status);
+/* A slot has failed and gets no process, or is tried again. */
+void worker_slot_failed(struct worker *w, unsigned slot, bool failed);
 /* A frame from it.  -EBADMSG: that is none it may send. */
 int worker_on_side(struct worker *w, unsigned slot, uint64_t generation, const struct frame *f, struct str payload);
 /* The eventfd that reactors ring (process mode); taken. */
 int worker_set_bell(struct worker *w, int bell);
 /* Takes nothing new once all reactors said BYE; runs worker_exit while work is left; on_drained at the latest after
- * `wait_ms` (0: at once). */
-void worker_drain(struct worker *w, uint64_t wait_ms);
+ * `wait_ms` (0: at once).  `last`: the whole server stops. */
+void worker_drain(struct worker *w, uint64_t wait_ms, bool last);
 /* Runs worker_stop, closes the Lua state and the links. */
 void worker_free(struct worker *w);

@@ -4,6 +4,7 @@ use lib 't/lib';
 use Test::Luaserv;
 use Test::Luaserv::Upstream;
 use IO::Socket::IP;
+use JSON::PP ();
 
 # Writes until nothing more is taken for a moment; how many bytes were.
 sub fill ($peer) {
@@ -92,6 +93,16 @@ my %proofs = (
 		is(length $peer->recv($taken), $taken, 'as little');
 		$_->close for $peer, $other;
 		ok($server->wait_idle, 'no connection and no coroutine is left');
+	},
+	tasks => sub ($server) {
+		my $client = $server->client;
+		my $words = $client->post('/', 'one two two');
+
+		is($words->status, 200, 'a task');
+		is_deeply(JSON::PP::decode_json($words->body), { one => 1, two => 2 }, 'is done');
+		is_deeply(JSON::PP::decode_json($client->post('/all', "a b\n\nc")->body)->{counts}, [ { a => 1, b => 1 }, { c => 1 } ], 'several');
+		my $none = $client->post('/', ' ');
+		is($none->status . ' ' . $none->body, "500 there are no words\n", 'a failure is told');
 	},
 	udp => sub ($server) {
 		my $sock = IO::Socket::IP->new(Proto => 'udp', PeerHost => '127.0.0.1', PeerPort => $server->port) or die "udp: $!\n";

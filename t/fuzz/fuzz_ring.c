@@ -6,7 +6,7 @@
 
 enum { CAP = 1024, WHOLE_MAX = 3000, DRAINS = 16 };
 
-struct shared {
+struct ring_memory {
 	struct ring_head head;
 	struct ring_tail tail;
 	uint8_t *data; /* of its own size, so that ASan sees steps outside */
@@ -23,7 +23,7 @@ static int on_frame(void *ctx, const struct frame *f, struct str payload)
 	return touched % 97 == 0 ? -EBADMSG : 0;
 }
 
-static void poke(struct shared *s, const uint8_t *op)
+static void poke(struct ring_memory *s, const uint8_t *op)
 {
 	uint16_t a, b;
 
@@ -66,11 +66,11 @@ static bool on_untaken(void *ctx, const struct frame *f, struct str payload)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static struct shared up, down; /* the fake stack of gcc's ASan does not keep 64-byte alignment */
+	static struct ring_memory up, down; /* the fake stack of gcc's ASan does not keep 64-byte alignment */
 	_Atomic uint32_t asleep = 0;
 
-	up = (struct shared){ .data = calloc(1, CAP) };
-	down = (struct shared){ .data = calloc(1, CAP) };
+	up = (struct ring_memory){ .data = calloc(1, CAP) };
+	down = (struct ring_memory){ .data = calloc(1, CAP) };
 
 	struct link *l = link_ring_new(&(struct link_ring_opts){
 		.tx = { .own = &down.head, .peer = &down.tail, .data = down.data, .cap = CAP },

@@ -28,7 +28,7 @@ matrix 'a loop that does not yield is told of once, with its place, and ends as 
 	is($server->get('/spin')->body, "done\n", 'it is answered');
 	my @lines = $server->log =~ /warn worker\[0\][^\n]*request of fd \d+ holds the loop of this worker for \d+ ms \(block_warning\)/g;
 	is(scalar @lines, 1, 'one line');
-	like($server->log, qr/block_warning.*stack traceback:\s+\S*app\.lua:\d+: in function 'spin'/s, 'with the place');
+	like($server->log, qr/block_warning.*stack traceback:(?:\s+\[C\][^\n]*)?\s+\S*app\.lua:\d+: in function 'spin'/s, 'with the place');
 	ok(wait_for(sub { $server->get('/spin'); 2 == (() = $server->log =~ /holds the loop/g) }, 10, 0), 'later ones are told of, too, once a second');
 };
 

@@ -17,6 +17,7 @@ function asks.all()
 	end
 	return table.concat(out, " ")
 end
+function asks.broadcast() return server:broadcast({ n = "b", text = "all" }) end
 function asks.large(to) return server:send_message(("x"):rep(5000000), tonumber(to)) end
 function asks.many(n)
 	local to = 1 - server.worker_id
@@ -69,10 +70,12 @@ matrix 'to workers and task workers' => sub ($mode) {
 	my @notes = sort $server->wait_notes(3);
 	is(scalar(@notes), 3, 'each has come once');
 	like($_, qr/^(\d) true \g1 hello$/, 'to the process it was for') for @notes;
+	is($client->send("broadcast\n")->recv_until("\n"), "true\n", 'to all other workers');
+	like(($server->wait_notes(4))[3], qr/^[01] true b all$/, 'which is one');
 	is($client->send("large 2\n")->recv_until("\n"), "true\n", 'a large one');
-	is(($server->wait_notes(4))[3], 'large 5000000', 'whole');
+	is(($server->wait_notes(5))[4], 'large 5000000', 'whole');
 	like($client->send("wrong\n")->recv_until("\n"),
-		qr/there is no other process [01]; they are 0 to 3; .*no other process 4; .*no other process -1; .*data\.at\[1\] is a function/,
+		qr/process [01] is this one itself; .*there is no process 4; they are 0 to 3; .*there is no process -1; .*data\.at\[1\] is a function/,
 		'wrong use');
 };
 

@@ -28,6 +28,8 @@ static const struct lua_module modules[] = {
 	{ "luaserv.core.co", api_co_open },
 	{ "luaserv.core.client", open_nothing },
 	{ "luaserv.core.event", open_nothing },
+	{ "luaserv.core.process", open_nothing },
+	{ "luaserv.core.shared", open_nothing },
 	{ NULL, NULL },
 };
 

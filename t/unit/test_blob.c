@@ -22,6 +22,8 @@ static void build(struct settings *s)
 	settings_set(s, NULL, "image", LS_STR("a/*.lua,b"), LAYER_SCRIPT, &err);
 	settings_set(s, NULL, "user", LS_STR("j\xc3\xb6rg"), LAYER_FILE, &err);
 	settings_set(s, p, "package_eof", str_make("\0\\\n", 3), LAYER_SCRIPT, &err);
+	userproc_add(s, LS_STR("clock of\\all"), RESTART_ON_ERROR, false, &err);
+	userproc_add(s, LS_STR(""), RESTART_ALWAYS, true, &err);
 	sock_parse("127.0.0.1", 41234, &s->ports[0].address, &err);
 	sock_parse("/tmp/a", 0, &p->address, &err);
 }
@@ -57,6 +59,8 @@ static void survive_the_way(void)
 	ok(settings_thaw(&b, str_make(blob, len), &err) == 0, "thawed %s", err.text);
 	ok(b.n_ports == 2 && same_port(&a.ports[0], &b.ports[0]) && same_port(&a.ports[1], &b.ports[1]),
 	   "ports are the same");
+	ok(b.n_processes == 2 && memcmp(a.processes, b.processes, 2 * sizeof *a.processes) == 0,
+	   "user processes are the same");
 	ok(same_rows(&a, &b, NULL, NULL) && same_rows(&a, &b, &a.ports[0], &b.ports[0]) &&
 	           same_rows(&a, &b, &a.ports[1], &b.ports[1]),
 	   "values and layers are the same");

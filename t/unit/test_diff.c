@@ -41,6 +41,22 @@ static void classes(void)
 	ok(changed("user", "www", 0) == RELOAD_RESTART && strcmp(why.text, "user (\"\" -> www)") == 0, "%s", why.text);
 }
 
+static void processes(void)
+{
+	struct settings a, b;
+
+	build(&a);
+	build(&b);
+	userproc_add(&a, LS_STR("x"), RESTART_ALWAYS, true, NULL);
+	userproc_add(&b, LS_STR("y"), RESTART_NEVER, false, NULL);
+	ok(settings_diff(&a, &b, &why) < RELOAD_RESTART, "what a user process is called may change");
+	userproc_add(&b, LS_STR("z"), RESTART_ALWAYS, true, NULL);
+	ok(settings_diff(&a, &b, &why) == RELOAD_RESTART && strcmp(why.text, "number of user processes (1 -> 2)") == 0,
+	   "%s", why.text);
+	settings_fini(&a);
+	settings_fini(&b);
+}
+
 static void places(void)
 {
 	struct settings a, b;
@@ -90,6 +106,7 @@ int main(void)
 {
 	classes();
 	places();
+	processes();
 	many_reasons_are_counted();
 	return tap_done();
 }

@@ -84,6 +84,11 @@ void super_run_hook(struct super *s LS_UNUSED, const struct evaluate_hook *hook 
 	/* Not looked at here. */
 }
 
+bool super_stops(const struct super *s, enum crew_kind kind LS_UNUSED)
+{
+	return s->phase >= SUPER_STOPPING;
+}
+
 void reload_news(struct reload *r LS_UNUSED, struct slot *s LS_UNUSED, enum slot_news news, const char *text LS_UNUSED)
 {
 	news_seen[news]++;
@@ -123,6 +128,7 @@ static void begin(void)
 	accepted = (struct release){ .refs = 100, .epoch = 1, .settings_fd = -1, .image_fd = -1 };
 	candidate = (struct release){ .refs = 100, .epoch = 2, .settings_fd = -1, .image_fd = -1 };
 	accepted.settings.worker_max_deaths = candidate.settings.worker_max_deaths = 3;
+	accepted.settings.worker_num = candidate.settings.worker_num = 4;
 	super = (struct super){ .loop = &loop, .ops = &ops, .release = &accepted, .phase = SUPER_RUNNING };
 	list_init(&super.waiting);
 	made = attached = stopped = killed = failures = recoveries = served = 0;
@@ -247,12 +253,12 @@ static void goes_back(void)
 	end(next, 256);
 	ok(news_seen[SLOT_LOST] == 1 && slot.serving == old && !slot.next && !timer_is_set(&slot.retry),
 	   "a canary that dies is the reload's affair");
-	slot_unroll(&slot, &accepted);
+	slot_unroll(&slot);
 	ok(slot.serving == old && slot.release == &accepted && slot.quick_deaths == 0, "the old process serves on");
 
 	slot_roll(&slot, &candidate, false);
 	next = slot.next;
-	slot_unroll(&slot, &accepted);
+	slot_unroll(&slot);
 	ok(killed == 1 && !slot.next && slot.n_draining == 1, "a successor that is called off is killed");
 	end(next, SIGKILL);
 	end(old, SIGKILL);
@@ -276,6 +282,66 @@ static void start_failure_is_told(void)
 	slot_fini(&slot);
 }
 
+/* A user process whose slot has that `restart`; ended with code 0 and then by SIGKILL, each after a long life. */
+static void user_process(enum userproc_restart restart)
+{
+	static struct userproc user = { .name = "clock", .coroutine = true };
+
+	begin();
+	user.restart = restart;
+	accepted.settings.worker_num = candidate.settings.worker_num = 3;
+	accepted.settings.processes = candidate.settings.processes = &user;
+	accepted.settings.n_processes = candidate.settings.n_processes = 1;
+	slot_fini(&slot);
+	slot_init(&slot, &super, 3, &accepted);
+}
+
+static void user_processes_are_started_again_as_they_say(void)
+{
+	char name[96];
+
+	user_process(RESTART_ALWAYS);
+	ok(strcmp(slot_name(&slot, name, sizeof name), "user process 3 (clock)") == 0, "it has a name: %s", name);
+	serve();
+	end(slot.serving, 0);
+	ok(slot.next != NULL && !slot.failed, "always: it is started again when it has ended well");
+	finish();
+
+	user_process(RESTART_ON_ERROR);
+	serve();
+	end(slot.serving, SIGKILL);
+	ok(slot.next != NULL, "on_error: it is when it has not");
+	become_ready(slot.next);
+	end(slot.serving, 0);
+	ok(slot.next == NULL && slot.failed && failures == 1, "and not when it has");
+	slot_renew(&slot, &candidate);
+	ok(slot.next == NULL && recoveries == 0 && slot.release == &candidate, "nor by a reload");
+	finish();
+
+	user_process(RESTART_NEVER);
+	serve();
+	end(slot.serving, SIGKILL);
+	ok(slot.next == NULL && slot.failed, "never: not even then");
+	finish();
+}
+
+static void reload_passes_user_processes_by(void)
+{
+	user_process(RESTART_ALWAYS);
+	serve();
+	slot_renew(&slot, &candidate);
+	ok(slot.serving && !slot.next && stopped == 0, "its process goes on");
+	end(slot.serving, 256);
+	ok(slot.next && last_epoch == 2, "its successor runs the new release");
+	end(slot.next, 256);
+	fire_retry();
+	end(slot.next, 256);
+	ok(slot.failed && failures == 1, "given up after deaths in a row");
+	slot_renew(&slot, &accepted);
+	ok(slot.next && recoveries == 1 && last_epoch == 1, "and taken up by a reload");
+	finish();
+}
+
 int main(void)
 {
 	log_set_level(LOG_LEVEL_ERROR);
@@ -289,6 +355,8 @@ int main(void)
 	rolls_with_a_canary();
 	goes_back();
 	start_failure_is_told();
+	user_processes_are_started_again_as_they_say();
+	reload_passes_user_processes_by();
 	loop_fini(&loop);
 	return tap_done();
 }

@@ -238,7 +238,7 @@ sub worker_pids ($self) {
 sub reload ($self, %o) {
 	$self->write_files($o{files}) if $o{files};
 	$self->write_app($o{app}) if defined $o{app};
-	return $self->cli('reload');
+	return $self->cli('reload', @{ $o{args} // [] });
 }
 
 # ---- what it says --------------------------------------------------------------------------------
