@@ -68,4 +68,23 @@ LUA
 	$server->write_files({ 'data.txt' => 'file' });
 	is($server->client->send('x')->recv_all, 'atruefile', 'it can be sent to and closed');
 };
+
+# Of the names, only some errno's are not in the C header; no number is there without its name.
+matrix 'every code that C tells has a name in luaserv.errors' => sub ($mode) {
+	my $server = start_server(app => <<'LUA');
+local luaserv = require "luaserv"
+local server = luaserv.http("127.0.0.1", $PORT)
+server:on("request", function(req, res)
+	local lines = {}
+	for name, code in pairs(luaserv.errors) do lines[#lines + 1] = code end
+	res:finish(table.concat(lines, "\n"))
+end)
+server:start()
+LUA
+	my %named = map { $_ => 1 } split /\n/, $server->get('/')->body;
+	my @codes = slurp(repo_root() . '/src/worker/codes.h') =~ /^\tCODE_\w+ = (\d+),/mg;
+
+	cmp_ok(scalar @codes, '>', 10, 'the header was read');
+	is_deeply([ grep { !$named{$_} } @codes ], [], 'all are named');
+};
 done_testing();
