@@ -105,7 +105,7 @@ LUA
 	my ($pid, $other) = keys %client_of;
 
 	$server->expect_crash;
-	kill STOP => $pid;
+	freeze($pid);
 	$client_of{$pid}->send("two\nthree\n");
 	$client_of{$other}->send("two\n")->recv_until("\n"); # so the one reactor has read both
 	kill KILL => $pid;

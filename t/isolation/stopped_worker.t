@@ -23,7 +23,7 @@ matrix 'a stopped worker stalls nobody but its own clients', process => $why, su
 	my ($pid) = $server->worker_pids;
 	my $resident = $server->resident;
 
-	kill STOP => $pid;
+	freeze($pid);
 	my $block = 'x' x 999 . "\n";
 	for my $client (@{ $of[0] }) {
 		# As much as the server takes: it must stop reading, not collect.
@@ -49,7 +49,7 @@ LUA
 	$client->get('/');
 	my ($pid) = $server->worker_pids;
 
-	kill STOP => $pid;
+	freeze($pid);
 	$client->send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
 	ok($client->quiet(0.1), 'no answer yet');
 	kill CONT => $pid;

@@ -93,7 +93,7 @@ matrix 'a receiver that does not read holds its sender back' => sub ($mode) {
 	my $own = $client->send("all\n")->recv_until("\n") && $server->wait_notes(3);
 	my ($sender) = grep { my $id = $_; !grep { /^$id / } $server->notes } 0, 1;
 
-	kill STOP => $pids[ 1 - $sender ];
+	freeze($pids[ 1 - $sender ]);
 	is($client->send("fill\n")->recv_until("\n"), "timeout 110 true\n", 'the sender waits for send_timeout, then it is told');
 	kill CONT => $pids[ 1 - $sender ];
 	is($client->send("many 10\n")->recv_until("\n"), "sent\n", 'afterwards there is room');

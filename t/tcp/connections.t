@@ -176,7 +176,7 @@ LUA
 	}
 	my @pids = map { $_->{pid} } sort { $a->{id} <=> $b->{id} } @{ $server->status->{workers} };
 	for my $size (10_000, 200_000) {
-		kill STOP => $pids[1];
+		freeze($pids[1]);
 		my ($n, $code) = split ' ', $clients{0}->send("$size $ids{1}\n")->recv_until("\n");
 		kill CONT => $pids[1];
 		is($code, 1009, "messages of $size bytes are refused in the end");

@@ -84,7 +84,7 @@ matrix 'backlog' => sub ($mode) {
 	my @pids = ($server->pid, $server->worker_pids);
 	my @clients;
 
-	kill STOP => @pids;
+	freeze(@pids);
 	my $full = eval {
 		for (1 .. 6) {
 			push @clients, Test::Luaserv::Client->connect(port => $server->port, timeout => 0.5);

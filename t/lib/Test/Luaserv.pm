@@ -13,13 +13,13 @@ use Test::Luaserv::Block ();
 use Test::Luaserv::Client ();
 use Test::Luaserv::Leak ();
 use Test::Luaserv::Server ();
-use Test::Luaserv::Util qw(seconds now wait_for slurp spew append_file alive descendants test_modes repo_root
+use Test::Luaserv::Util qw(seconds now wait_for slurp spew append_file alive freeze descendants test_modes repo_root
 	build_name server_binary);
 
 our @ISA = 'Exporter';
 our @EXPORT = (
 	qw(run_tests matrix start_server new_server),
-	qw(seconds now wait_for slurp spew append_file alive descendants test_modes repo_root build_name),
+	qw(seconds now wait_for slurp spew append_file alive freeze descendants test_modes repo_root build_name),
 	qw(ok is isnt like unlike is_deeply cmp_ok pass fail diag note explain plan subtest),
 	qw(done_testing is_string),
 );

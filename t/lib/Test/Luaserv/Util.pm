@@ -15,7 +15,7 @@ use Time::HiRes qw(clock_gettime CLOCK_MONOTONIC);
 
 our @EXPORT_OK = qw(
     repo_root build_name build_dir server_binary seconds now wait_for slurp spew append_file
-    claim_port exec_child reap run_command unescape test_modes fault_points descendants alive list_of command_line
+    claim_port exec_child reap run_command unescape test_modes fault_points descendants alive freeze list_of command_line
 );
 
 # t/lib/Test/Luaserv/Util.pm is four folders below the root.
@@ -179,6 +179,16 @@ sub command_line ($text) {
 sub alive ($pid) {
 	my ($state) = slurp("/proc/$pid/stat") =~ /\) (\S)/;
 	return defined $state && $state ne 'Z' && $state ne 'X';
+}
+
+# Stops processes by SIGSTOP, and comes back when every thread of them has stopped: one thread takes the signal and then
+# stops the others, which may go on for a while on a busy machine. `kill CONT => @pids` lets them go on.
+sub freeze (@pids) {
+	kill STOP => @pids;
+	wait_for(sub {
+		return !grep { slurp($_) =~ /\) [^TtZX]/ } map { glob "/proc/$_/task/*/stat" } @pids;
+	}) || die "processes @pids do not stop\n";
+	return;
 }
 
 # All living processes below one.
