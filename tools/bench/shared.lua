@@ -7,7 +7,14 @@ local small = luaserv.dict("small", "16m")
 local large = luaserv.dict("large", "256m")
 local server = luaserv.server("127.0.0.1", port, "base")
 
-server:set { protocol = "eof", open_eof_split = true, package_eof = "\n", worker_num = 2, max_execution_time = 0, log_level = "warn" }
+server:set {
+	protocol = "eof",
+	open_eof_split = true,
+	package_eof = "\n",
+	worker_num = 2,
+	max_execution_time = 0,
+	log_level = "warn",
+}
 
 local keys = {}
 for i = 1, 1000 do
@@ -78,7 +85,8 @@ local function fill(count, size)
 	end
 	local seconds = luaserv.now() - start
 	local stats = large:stats()
-	return ("%.3f %.0f %d %d %d %d %d"):format(seconds, slowest, over, stats.count, stats.evicted, stats.capacity, stats.free)
+	local format = "%.3f %.0f %d %d %d %d %d"
+	return format:format(seconds, slowest, over, stats.count, stats.evicted, stats.capacity, stats.free)
 end
 
 server:on("receive", function(server, fd, reactor_id, data)
