@@ -6,6 +6,7 @@
 #include "sys/bell.h"
 #include "worker/commands.h"
 #include "worker/duties.h"
+#include "worker/fetch.h"
 #include "worker/inquiry.h"
 #include "worker/intake.h"
 #include "worker/messages.h"
@@ -178,6 +179,8 @@ static bool before_sleep(void *ctx)
 			break;
 	}
 	flush_links(w);
+	if (w->fetch)
+		fetch_look(w->fetch);
 	if (w->mission)
 		mission_look(w->mission);
 	update_board(w);
@@ -442,7 +445,9 @@ static bool is_quiet(struct worker *w)
 
 	if (w->in_flight > 0 || w->requests.count > 0 || !list_empty(&w->ready))
 		return false;
-	if (orders_count(w->orders) > 0 || messages_pending(w->messages) > 0 ||
+	if (w->fetch && !fetch_is_quiet(w->fetch))
+		return false;
+	if (orders_count(w->orders) > (w->last ? orders_lasting(w->orders) : 0) || messages_pending(w->messages) > 0 ||
 	    (w->duties && duties_count(w->duties) > 0))
 		return false;
 	for (const struct map_entry *e; (e = map_next(&w->sessions, &cursor));)
@@ -451,8 +456,8 @@ static bool is_quiet(struct worker *w)
 	for (unsigned i = 0; i < SLOTS_OWNERS; i++)
 		if (w->links[i] && w->links[i]->full)
 			return false;
-	/* Reactors have nothing for a user process that it did not ask for. */
-	return w->mission || w->n_byes >= w->n_links;
+	/* Reactors have nothing for a user process that it did not ask for, and say no BYE to who leaves by itself. */
+	return w->mission || (w->fetch && fetch_has_lost_queue(w->fetch)) || w->n_byes >= w->n_links;
 }
 
 static void say_done(struct worker *w)
@@ -506,6 +511,8 @@ void worker_drain(struct worker *w, uint64_t wait_ms, bool last)
 		return;
 	w->draining = true;
 	session_let_go(w);
+	if (w->fetch)
+		fetch_stop(w->fetch);
 	w->cancel_at = w->mission ? now : now + LS_MIN(wait_ms / 2, (uint64_t)GRACE_MS);
 	if (w->mission)
 		mission_cancel(w->mission);
@@ -527,10 +534,12 @@ struct worker *worker_new(const struct worker_opts *opts)
 	list_init(&w->room_waiters);
 	list_init(&w->questions);
 	list_init(&w->colleagues);
+	w->strangers = strangers_new(w);
 	w->orders = orders_new(w);
 	w->messages = messages_new(w);
 	w->commands = commands_new(w);
 	w->duties = w->kind == CREW_TASK ? duties_new(w) : NULL;
+	w->fetch = fetch_new(w);
 	w->intake = w->kind == CREW_PROCESS ? intake_new(w) : NULL;
 	w->mission = w->kind == CREW_PROCESS ? mission_new(w) : NULL;
 	board_set(&w->o.board->pid, (uint64_t)getpid());
@@ -614,6 +623,7 @@ void worker_free(struct worker *w)
 		app_free(w->app);
 	}
 	orders_free(w->orders);
+	strangers_free(w->strangers);
 	messages_free(w->messages);
 	commands_free(w->commands);
 	duties_free(w->duties);
@@ -621,6 +631,7 @@ void worker_free(struct worker *w)
 	intake_free(w->intake);
 	for (struct list *it; (it = list_first(&w->colleagues));)
 		colleague_free(LS_CONTAINER_OF(it, struct colleague, link));
+	fetch_free(w->fetch); /* the loop turns, and nothing is left that would run */
 	flush_links(w);
 	close_links(w); /* before the strings go that they have borrowed */
 	watchdog_stop(&w->watchdog);
