@@ -26,6 +26,7 @@ local luaserv = {
 		message_too_large = 1201,
 		too_large = 1203,
 		malformed = 1204,
+		task_not_sent = 2002,
 		task_timeout = 2003,
 		task_failed = 2004,
 		task_worker_died = 2005,

@@ -364,7 +364,7 @@ static int answer(lua_State *L, struct duty *t, int idx)
 	if (r == 0)
 		r = duty_answer(t, &result);
 	if (r == CODE_ASKER_GONE)
-		return bind_fail(L, r, "worker %d, which gave the task, has gone", (int)duty_asker(t));
+		return bind_fail(L, r, "worker %d, which gave the task, has gone", duty_asker(t));
 	return codes_push(L, r);
 }
 
@@ -407,7 +407,7 @@ static int push_object_id(lua_State *L, void *object)
 
 static int push_object_worker(lua_State *L, void *object)
 {
-	lua_pushinteger(L, (lua_Integer)duty_asker(duty_of(L, object)));
+	lua_pushinteger(L, duty_asker(duty_of(L, object)));
 	return 1;
 }
 

@@ -5,6 +5,8 @@
 #include "cli/cmd_conf.h"
 #include "cli/cmd_run.h"
 #include "cli/cmd_show.h"
+#include "cli/cmd_task.h"
+#include "conf/settings.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -17,21 +19,23 @@ static int run_help(struct cli_args *args);
 
 /* THE LIST of commands; the first one is meant when none is named. */
 const struct cli_command cli_commands[] = {
-	{ "run", cmd_run, CLI_APP | CLI_DAEMON | CLI_READY_FD, NULL,
+	{ "run", cmd_run, CLI_APP | CLI_DAEMON | CLI_READY_FD, NULL, NULL,
 	  "Run the server, in the foreground or (-d) as a daemon." },
-	{ "check", cmd_conf_check, CLI_APP, NULL,
+	{ "check", cmd_conf_check, CLI_APP, NULL, NULL,
 	  "Evaluate the app, check its settings, print where it would listen." },
-	{ "reload", cmd_run_reload, CLI_WHICH | CLI_TASKS, NULL,
+	{ "reload", cmd_run_reload, CLI_WHICH | CLI_TASKS, NULL, NULL,
 	  "Load the app anew; prints why when it is refused, and the old one serves on." },
-	{ "stop", cmd_run_stop, CLI_WHICH, NULL, "Stop the server and wait until it has ended." },
-	{ "restart", cmd_run_restart, CLI_WHICH, NULL, "Stop the server and start it again as a daemon." },
-	{ "reopen", cmd_run_reopen, CLI_WHICH, NULL, "Open the log files again, after they were renamed." },
-	{ "status", cmd_show_status, CLI_WHICH | CLI_JSON, NULL, "Print what the server does." },
-	{ "settings", cmd_conf_settings, CLI_APP | CLI_JSON | CLI_DUMP, "name",
+	{ "stop", cmd_run_stop, CLI_WHICH, NULL, NULL, "Stop the server and wait until it has ended." },
+	{ "restart", cmd_run_restart, CLI_WHICH, NULL, NULL, "Stop the server and start it again as a daemon." },
+	{ "reopen", cmd_run_reopen, CLI_WHICH, NULL, NULL, "Open the log files again, after they were renamed." },
+	{ "status", cmd_show_status, CLI_WHICH | CLI_JSON, NULL, NULL, "Print what the server does." },
+	{ "settings", cmd_conf_settings, CLI_APP | CLI_JSON | CLI_DUMP, "name", NULL,
 	  "Print settings: value, where it comes from, range and meaning." },
-	{ "version", cmd_show_version, CLI_JSON, NULL, "Print the version." },
-	{ "help", run_help, 0, NULL, "Print this." },
-	{ NULL, NULL, 0, NULL, NULL },
+	{ "task", cmd_task, CLI_KEY | CLI_TARGET | CLI_TMPDIR, "push", "DATA",
+	  "Put a task into the queue of a server with that message_queue_key." },
+	{ "version", cmd_show_version, CLI_JSON, NULL, NULL, "Print the version." },
+	{ "help", run_help, 0, NULL, NULL, "Print this." },
+	{ NULL, NULL, 0, NULL, NULL, NULL },
 };
 
 struct option_row {
@@ -51,6 +55,9 @@ static const struct option_row option_rows[] = {
 	{ "--ready-fd", NULL, "N", CLI_READY_FD, "Write a line of JSON to descriptor N when the server can serve." },
 	{ "--json", NULL, NULL, CLI_JSON, "Print for programs." },
 	{ "--tasks", NULL, NULL, CLI_TASKS, "Only the task workers." },
+	{ "-k", "--key", "KEY", CLI_KEY, "The message_queue_key of a server, decimal or 0x…." },
+	{ "--target", NULL, "N", CLI_TARGET, "Task worker N, counted from 0, of a server with task_ipc_mode 2." },
+	{ "--tmpdir", NULL, "DIR", CLI_TMPDIR, "That server's task_tmpdir, for large DATA; /tmp unless given." },
 	{ "--dump", NULL, "FORMAT", CLI_DUMP, "Print all settings as text, conf, markdown, json, lua or man." },
 };
 
@@ -84,8 +91,13 @@ bool cli_has_script(const struct cli_args *args)
 static void print_help(FILE *f)
 {
 	fputs("usage: luaserv -s app.lua [-c conf] [-d] [-o name=value …]\n       luaserv COMMAND [options]\n\n", f);
-	for (const struct cli_command *c = cli_commands; c->name; c++)
-		fprintf(f, "  %-9s %-6s %s\n", c->name, c->word ? c->word : "", c->doc);
+	for (const struct cli_command *c = cli_commands; c->name; c++) {
+		char words[32] = "";
+
+		snprintf(words, sizeof words, "%s%s%s", c->word ? c->word : "", c->rest ? " " : "",
+		         c->rest ? c->rest : "");
+		fprintf(f, "  %-9s %-9s %s\n", c->name, words, c->doc);
+	}
 	fputs("\n", f);
 	for (size_t i = 0; i < LS_COUNT(option_rows); i++) {
 		const struct option_row *o = &option_rows[i];
@@ -143,6 +155,29 @@ static char *absolute(const char *directory, const char *path)
 	return xstrdup(out);
 }
 
+/* As settings take it, or as ipcs prints it. */
+static int take_key(struct cli_args *args, const char *value)
+{
+	char *end;
+	unsigned long long n = strtoull(value, &end, value[0] == '0' && (value[1] | 32) == 'x' ? 16 : 10);
+
+	if (value[0] < '0' || value[0] > '9' || *end || n == 0 || n > settings_find("message_queue_key")->max)
+		return cli_complain(CLI_USAGE, "--key takes a message_queue_key such as 1234 or 0x4d2, not \"%s\"",
+		                    value);
+	args->key = (uint32_t)n;
+	return CLI_DONE;
+}
+
+static int take_target(struct cli_args *args, const char *value)
+{
+	uint64_t n;
+
+	if (str_to_u64(str_from(value), &n) < 0 || n >= settings_find("task_worker_num")->max)
+		return cli_complain(CLI_USAGE, "--target takes the number of a task worker, from 0, not \"%s\"", value);
+	args->target = (unsigned)n;
+	return CLI_DONE;
+}
+
 static int take_option(struct cli_args *args, const struct option_row *o, const char *value)
 {
 	struct err err;
@@ -174,6 +209,13 @@ static int take_option(struct cli_args *args, const struct option_row *o, const 
 			return cli_complain(CLI_USAGE, "--ready-fd takes the number of a descriptor, not \"%s\"",
 			                    value);
 		args->ready_fd = (int)n;
+		break;
+	case CLI_KEY:
+		return take_key(args, value);
+	case CLI_TARGET:
+		return take_target(args, value);
+	case CLI_TMPDIR:
+		args->tmpdir = value;
 		break;
 	default:
 		break;
@@ -211,9 +253,9 @@ static int take_word(struct cli_args *args, const char *word, const struct cli_c
 		}
 	if (!*command)
 		return complain_of_word(word);
-	if (!(*command)->word || args->word)
+	if (!(*command)->word || (args->word && (!(*command)->rest || args->rest)))
 		return cli_complain(CLI_USAGE, "%s does not take \"%s\"", (*command)->name, word);
-	args->word = word;
+	*(args->word ? &args->rest : &args->word) = word;
 	return CLI_DONE;
 }
 

@@ -20,6 +20,9 @@ enum cli_option {
 	CLI_JSON = 64,
 	CLI_TASKS = 128,
 	CLI_DUMP = 256,
+	CLI_KEY = 512,
+	CLI_TARGET = 1024,
+	CLI_TMPDIR = 2048,
 	CLI_WHICH = CLI_SCRIPT | CLI_PIDFILE, /* whom to address */
 	CLI_APP = CLI_SCRIPT | CLI_CONF | CLI_SET,
 };
@@ -30,6 +33,10 @@ struct cli_args {
 	const char *pidfile;
 	const char *dump;
 	const char *word; /* behind the command; NULL: none */
+	const char *rest; /* behind that; NULL: none */
+	uint32_t key;
+	unsigned target; /* task worker */
+	const char *tmpdir;
 	int ready_fd;
 	struct launch launch; /* -s, -c and -o with absolute paths */
 };
@@ -39,6 +46,7 @@ struct cli_command {
 	int (*run)(struct cli_args *args);
 	unsigned takes;   /* enum cli_option */
 	const char *word; /* what may stand behind it, for help; NULL: nothing */
+	const char *rest; /* and behind that */
 	const char *doc;
 };
 

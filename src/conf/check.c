@@ -54,6 +54,16 @@ static int check_task_workers(const struct settings *s, struct err *err)
 	               s->task_worker_num);
 }
 
+static int check_task_queue(const struct settings *s, struct err *err)
+{
+	if (s->message_queue_key == 0 || s->task_ipc_mode != TASK_IPC_DIRECT)
+		return 0;
+	return err_set(err, -EINVAL,
+	               "message_queue_key is %" PRIu64
+	               ", but with task_ipc_mode 1 no task goes through a queue; say task_ipc_mode 2 or 3",
+	               s->message_queue_key);
+}
+
 static int check_processes(const struct settings *s, struct err *err)
 {
 	if (s->n_processes == 0 || s->mode != MODE_SINGLE)
@@ -349,7 +359,8 @@ static int check_http_head(const struct settings *s, const struct port *p, struc
 }
 
 static int (*const server_rules[])(const struct settings *s, struct err *err) = {
-	check_has_port, check_ring_size, check_base_workers, check_task_workers, check_processes, check_distinct_ports,
+	check_has_port,   check_ring_size, check_base_workers,   check_task_workers,
+	check_task_queue, check_processes, check_distinct_ports,
 };
 
 static int (*const port_rules[])(const struct settings *s, const struct port *p, struct err *err) = {

@@ -44,6 +44,8 @@ enum settings_dispatch {
 };
 enum settings_protocol { PROTOCOL_TCP, PROTOCOL_EOF, PROTOCOL_LENGTH, PROTOCOL_HTTP, PROTOCOL_LUA };
 enum settings_access_format { ACCESS_COMBINED, ACCESS_JSON };
+/* Swoole's numbers. */
+enum settings_task_ipc { TASK_IPC_DIRECT = 1, TASK_IPC_TARGETS, TASK_IPC_SHARED };
 enum settings_worker_error { WORKER_ERROR_KEEP, WORKER_ERROR_CLOSE };
 enum settings_buffer_policy { BUFFER_WAIT, BUFFER_DROP, BUFFER_CLOSE };
 enum settings_request_body { REQUEST_BODY_BUFFER, REQUEST_BODY_STREAM };

@@ -60,6 +60,10 @@ struct board_worker {
 	board_word lua_bytes;
 	board_word errors;            /* handlers that raised */
 	board_word queued;            /* tasks that wait here to be begun */
+	board_word fetched_asker;     /* of the task last taken from the queue: its asker's generation */
+	board_word fetched_id;        /* and its number there */
+	board_word fetched_outside;   /* tasks taken from the queue that no process of this server asked for */
+	board_word ended_outside;     /* and how many of those have ended */
 	struct board_reactor reactor; /* base mode: the embedded reactor's */
 	struct board_taken taken[BOARD_SENDERS];
 };

@@ -34,5 +34,7 @@ int pack_value(struct pack *p, lua_State *L, int idx, const char *name, size_t m
                struct err *err);
 void pack_fini(struct pack *p);
 
+/* Whether these bytes are one value; -EBADMSG: they are not. */
+int pack_check(struct str value);
 /* Pushes the value.  -EBADMSG, and pushes nothing: these are no packed value.  Raises when there is no memory (LJMP). */
 int pack_push(lua_State *L, const struct packed *in);

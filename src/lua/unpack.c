@@ -127,6 +127,86 @@ static int push_any(struct reader *r)
 	return -EBADMSG;
 }
 
+/* ---- without Lua ------------------------------------------------------------------------------------ */
+
+static int skip(struct reader *r, size_t len)
+{
+	if (r->rest.len < len)
+		return -EBADMSG;
+	r->rest = str_skip(r->rest, len);
+	return 0;
+}
+
+static int check_any(struct reader *r);
+
+/* A key that is nil or no number would not do. */
+static int check_key(struct reader *r)
+{
+	struct reader at = *r;
+	uint8_t kind = PACK_NIL;
+	double d = 0;
+
+	if (take(&at, &kind, sizeof kind) < 0 || kind == PACK_NIL)
+		return -EBADMSG;
+	if (kind == PACK_NUMBER && (take(&at, &d, sizeof d) < 0 || d != d))
+		return -EBADMSG;
+	return check_any(r);
+}
+
+static int check_table(struct reader *r)
+{
+	struct pack_table head;
+
+	if (take(r, &head, sizeof head) < 0 || head.list > r->rest.len || head.pairs > r->rest.len / 2 ||
+	    r->depth == PACK_DEPTH_MAX)
+		return -EBADMSG;
+	r->depth++;
+	for (uint32_t i = 0; i < head.list; i++)
+		if (check_any(r) < 0)
+			return -EBADMSG;
+	for (uint32_t i = 0; i < head.pairs; i++)
+		if (check_key(r) < 0 || check_any(r) < 0)
+			return -EBADMSG;
+	r->depth--;
+	return 0;
+}
+
+static int check_any(struct reader *r)
+{
+	uint8_t kind, brief;
+	uint32_t full;
+
+	if (take(r, &kind, sizeof kind) < 0)
+		return -EBADMSG;
+	switch ((enum pack_kind)kind) {
+	case PACK_NIL:
+	case PACK_FALSE:
+	case PACK_TRUE:
+	case PACK_NULL:
+		return 0;
+	case PACK_INT:
+		return skip(r, sizeof(int32_t));
+	case PACK_NUMBER:
+		return skip(r, sizeof(double));
+	case PACK_SHORT:
+		return take(r, &brief, sizeof brief) < 0 ? -EBADMSG : skip(r, brief);
+	case PACK_LONG:
+		return take(r, &full, sizeof full) < 0 ? -EBADMSG : skip(r, full);
+	case PACK_TABLE:
+		return check_table(r);
+	}
+	return -EBADMSG;
+}
+
+int pack_check(struct str value)
+{
+	struct reader r = { .rest = value };
+
+	return check_any(&r) == 0 && r.rest.len == 0 ? 0 : -EBADMSG;
+}
+
+/* ---- a whole value ---------------------------------------------------------------------------------- */
+
 int pack_push(lua_State *L, const struct packed *in)
 {
 	struct reader r = { .L = L, .rest = in->bytes };

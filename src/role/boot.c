@@ -74,5 +74,5 @@ int boot_open(struct master *m, struct err *err)
 	r = proc_drop_privileges(s->user, s->group, s->chroot, err);
 	if (r == 0 && s->chroot[0] && access("/proc/self/exe", X_OK) < 0)
 		r = err_set(err, -ENOENT, "no child could be started inside %s: it holds no /proc", s->chroot);
-	return r;
+	return r == 0 ? taskbox_open(&m->taskbox, s, err) : r;
 }

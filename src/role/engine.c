@@ -278,6 +278,8 @@ struct engine *engine_new(const struct engine_opts *o, struct err *err)
 		.slot = o->slot,
 		.generation = o->generation,
 		.shared = o->shared,
+		.queue = o->queue,
+		.server = o->server,
 		.master_pid = o->master_pid,
 		.manager_pid = o->manager_pid,
 		.on_retire = on_retire,

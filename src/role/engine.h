@@ -23,6 +23,8 @@ struct engine_opts {
 	bool selftest;        /* a canary */
 	struct chan_fds chan; /* the bell is taken where there are reactors, the rest lent */
 	const int *shared;    /* memory of what the settings declare, in that order; lent, and outlives the engine */
+	int queue;            /* the System V queue that tasks go through; -1: none */
+	uint64_t server;      /* with it: the number of this start of the server */
 	int shared_fd;        /* process mode: the reactors' boards */
 	unsigned reactors;    /* 0: it has a reactor of its own */
 	const int *bells;     /* [reactors], lent; outlive the engine */

@@ -81,6 +81,7 @@ static int start(struct fleet *base, struct err *err)
 		.master_pid = getpid(),
 		.manager_pid = getpid(),
 		.shared_fd = -1,
+		.queue = -1,
 		.listeners = listeners,
 		.n_listeners = base->keeper->o.ports->n,
 		.access_log = -1,

@@ -99,6 +99,7 @@ static int fill_gen(struct keeper *k, struct keeper_gen *g, bool canary, pid_t m
 		.chan = &g->fds,
 		.ports = k->o.ports,
 		.vault = &k->vault,
+		.taskbox = k->o.taskbox,
 		.reactors = k->o.reactors,
 		.bells = k->bells,
 		.shared_fd = k->shared_fd,
@@ -227,6 +228,19 @@ static void add_totals(struct keeper *k, const struct keeper_gen *g)
 	k->gone.packets_dropped += board_get(&b->packets_dropped);
 }
 
+/* Tasks of the queue that no process of this server asked for: nobody else would tell. */
+static void tell_lost_tasks(const struct keeper *k, const struct keeper_gen *g, int status)
+{
+	const struct board_worker *b = chan_board(&g->board);
+	uint64_t lost = board_get(&b->fetched_outside) - board_get(&b->ended_outside);
+	char how[96];
+
+	if (lost)
+		log_error("%s %u (pid %d) %s with %llu tasks from outside, which are lost",
+		          crew_title(&k->accepted->settings, g->slot), g->slot, g->child.pid,
+		          spawn_status_text(status, how, sizeof how), (unsigned long long)lost);
+}
+
 void keeper_gone(struct keeper *k, unsigned slot, uint64_t generation, int status, bool unexpected)
 {
 	struct keeper_gen *g = find(k, slot, generation);
@@ -238,6 +252,7 @@ void keeper_gone(struct keeper *k, unsigned slot, uint64_t generation, int statu
 	if (!g)
 		return;
 	list_del(&g->link);
+	tell_lost_tasks(k, g, status);
 	peers_forget(k, g, status);
 	if (k->o.reactors == 0)
 		add_totals(k, g);

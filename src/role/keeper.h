@@ -11,6 +11,7 @@
 #include "loop/post.h"
 #include "reactor/reactor.h"
 #include "role/ports.h"
+#include "role/taskbox.h"
 #include "role/vault.h"
 #include "super/release.h"
 #include "sys/spawn.h"
@@ -61,6 +62,7 @@ struct keeper_opts {
 	struct mailbox *mailbox; /* of that loop */
 	struct release *release; /* a reference is taken */
 	struct ports *ports;
+	const struct taskbox *taskbox;
 	unsigned reactors; /* 0: base mode */
 	int access_log;    /* -1: none */
 	/* Every reactor uses the process. */

@@ -21,6 +21,7 @@ struct master {
 	struct evaluate *evaluate; /* at start */
 	struct release *release;   /* the first one: listeners point into it */
 	struct ports ports;
+	struct taskbox taskbox;
 	struct activation given; /* sockets that were handed over */
 	struct keeper keeper;
 	bool has_keeper;

@@ -201,6 +201,7 @@ static int start_fleet(struct master *m, struct err *err)
 		.mailbox = &m->mailbox,
 		.release = m->release,
 		.ports = &m->ports,
+		.taskbox = &m->taskbox,
 		.reactors = s->mode == MODE_PROCESS ? (unsigned)s->reactor_num : 0,
 		.access_log = m->access_log,
 		.on_attached = on_attached,
@@ -346,6 +347,7 @@ static void close_all(struct master *m)
 		m->fleet->ops->free(m->fleet);
 	if (m->has_keeper)
 		keeper_fini(&m->keeper);
+	taskbox_close(&m->taskbox);
 	ports_close(&m->ports, true);
 	activation_close(&m->given);
 	if (m->entry)
@@ -370,6 +372,7 @@ int run_master(const struct run_master_opts *opts)
 
 	m->opts = opts;
 	m->pidfile = -1;
+	m->taskbox = (struct taskbox){ .id = -1, .leash = { -1, -1 } };
 	m->access_log = -1;
 	m->started_ms = clock_ms();
 	log_identity("master", -1);

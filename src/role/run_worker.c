@@ -8,6 +8,7 @@
 #include "role/peers.h"
 #include "role/vault.h"
 #include "role/lifeline.h"
+#include "role/taskbox.h"
 #include "super/control.h"
 #include "sys/fd.h"
 #include "sys/proc.h"
@@ -171,6 +172,21 @@ static int take_inbox(struct worker_role *w, struct ctl_msg *m)
 	return mesh_listen(w->mesh, ctl_take_fd(m, 0));
 }
 
+static int take_queue(struct worker_role *w, struct ctl_msg *m)
+{
+	int r = 0;
+
+	if (!w->release || w->setup.queue >= 0)
+		return -EPROTO;
+	w->setup.queue = (int)m->value;
+	w->setup.server = m->extra;
+	if (w->release->settings.message_queue_key == 0)
+		r = taskbox_guard(w->setup.queue, ctl_take_fd(m, 0));
+	if (r < 0)
+		log_error("the task queue is not removed if the master is killed: %s", strerror(-r));
+	return 0;
+}
+
 static int take_peers(struct worker_role *w, struct ctl_msg *m)
 {
 	if (!w->mesh || m->n_fds % 2 || m->text.len != (size_t)m->n_fds / 2 * sizeof(struct peers_entry))
@@ -293,6 +309,9 @@ static void on_msg(struct control *c, struct ctl_msg *m)
 	case CTL_SHARED:
 		r = vault_share_take(&w->shared, m);
 		break;
+	case CTL_QUEUE:
+		r = take_queue(w, m);
+		break;
 	case CTL_INBOX:
 		r = take_inbox(w, m);
 		break;
@@ -379,6 +398,7 @@ int run_worker(int control)
 	int r, code;
 
 	log_identity("worker", -1);
+	w->setup.queue = -1;
 	fd_raise_limit();
 	r = open_all(w, control);
 	if (r < 0) {
@@ -396,6 +416,7 @@ int run_worker(int control)
 	mesh_free(w->mesh);
 	vault_share_close(&w->shared);
 	release_unref(w->release);
+	taskbox_end_guard();
 	loop_fini(&w->loop);
 	free(w);
 	return code;

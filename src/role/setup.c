@@ -60,5 +60,7 @@ int setup_send(const struct setup *s, int fd)
 		r = send_listeners(s, fd);
 	if (r == 0)
 		r = vault_send(s->vault, &s->release->settings.shared, fd);
+	if (r == 0)
+		r = taskbox_send(s->taskbox, fd);
 	return r == 0 ? send_order(s, fd) : r;
 }

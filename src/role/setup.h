@@ -3,6 +3,7 @@
 
 #include "ipc/chan.h"
 #include "role/ports.h"
+#include "role/taskbox.h"
 #include "role/vault.h"
 #include "super/release.h"
 
@@ -13,6 +14,7 @@ struct setup {
 	const struct chan_fds *chan;
 	const struct ports *ports;
 	const struct vault *vault;
+	const struct taskbox *taskbox;
 	unsigned reactors; /* 0: it gets listening sockets instead */
 	const int *bells;  /* [reactors] */
 	int shared_fd;     /* the reactors' boards */

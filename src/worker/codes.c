@@ -24,6 +24,7 @@ static const struct {
 	{ CODE_MESSAGE_TOO_LARGE, "the message is longer than package_max_length" },
 	{ CODE_TOO_LARGE, "the data is too large" },
 	{ CODE_MALFORMED, "what was received breaks the framing" },
+	{ CODE_TASK_NOT_SENT, "the task cannot be put into the queue; the log says why" },
 	{ CODE_TASK_WORKER_DIED, "the task worker has died again and again and is given up; the log says why" },
 	{ CODE_NOT_CONNECTED, "the client is not connected" },
 };

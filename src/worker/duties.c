@@ -22,7 +22,11 @@ struct duty {
 	uint64_t number;     /* among those of its asker */
 	uint64_t generation; /* of its asker */
 	unsigned slot;
-	struct frame end; /* what is left to be said when the link took nothing; `data` then holds its payload */
+	bool fetched;        /* it came through the System V queue */
+	bool outside;        /* and nobody here has asked for it */
+	bool announced;      /* its asker has been told that it is here */
+	const char *failure; /* it is not to be run */
+	struct frame end;    /* what is left to be said when the link took nothing; `data` then holds its payload */
 	enum pack_form form;
 	size_t len;
 	char *data;
@@ -51,14 +55,14 @@ uint64_t duty_key(const struct duty *t)
 	return t->key;
 }
 
-uint64_t duty_id(const struct duty *t)
+int64_t duty_id(const struct duty *t)
 {
-	return t->id;
+	return t->outside ? -1 : (int64_t)t->id;
 }
 
-unsigned duty_asker(const struct duty *t)
+int duty_asker(const struct duty *t)
 {
-	return t->slot;
+	return t->outside ? -1 : (int)t->slot;
 }
 
 int duty_push_data(lua_State *L, const struct duty *t)
@@ -91,6 +95,8 @@ static void drop(struct duty *t)
 	struct duties *d = t->all;
 
 	list_del(&t->link);
+	if (t->outside)
+		board_add(&d->worker->o.board->ended_outside, 1);
 	(void)map_del(&d->by_key, t->key);
 	if (t->data != t->room)
 		free(t->data);
@@ -99,10 +105,10 @@ static void drop(struct duty *t)
 
 /* ---- what its asker is told ------------------------------------------------------------------------------------------------------------ */
 
-/* -ESRCH: it has gone. */
+/* -ESRCH: it has gone, or there is none. */
 static int tell_asker(struct duty *t, const struct frame *f, struct str payload)
 {
-	struct colleague *c = colleague_find(t->all->worker, t->slot, t->generation);
+	struct colleague *c = t->outside ? NULL : colleague_find(t->all->worker, t->slot, t->generation);
 	int r = c ? link_send(c->line, f, &payload, 1) : -ESRCH;
 
 	/* It works on these while this process works on the next. */
@@ -116,6 +122,10 @@ int duty_answer(struct duty *t, const struct packed *result)
 	struct frame f = { .type = FRAME_RESULT, .conn = t->id, .arg = (uint32_t)result->form };
 	int r = tell_asker(t, &f, result->bytes);
 
+	if (t->outside) {
+		log_debug("a result of a task from outside is dropped");
+		return 0;
+	}
 	return r == 0 ? 0 : r == -ESRCH ? CODE_ASKER_GONE : CODE_QUEUE_FULL;
 }
 
@@ -124,6 +134,8 @@ static void say_end(struct duty *t, const struct frame *f, struct str payload)
 {
 	int r = tell_asker(t, f, payload);
 
+	if (t->outside && f->type == FRAME_RESULT && f->arg != PACK_FORMS)
+		log_debug("the result of a task from outside is dropped");
 	if (r == 0 || r == -ESRCH) {
 		drop(t);
 		return;
@@ -209,12 +221,36 @@ static int push_arguments(struct duties *d, struct handler_call *call, struct du
 		d->show(call->L, t);
 		return 2;
 	}
-	lua_pushnumber(call->L, (lua_Number)t->id);
-	lua_pushinteger(call->L, (lua_Integer)t->slot);
+	lua_pushnumber(call->L, (lua_Number)duty_id(t));
+	lua_pushinteger(call->L, duty_asker(t));
 	return duty_push_data(call->L, t) < 0 ? -EBADMSG : 4;
 }
 
-/* False: max_coroutine is reached, which handler_begin() has said. */
+/* Who asked knows who has it before it begins.  False: the link took nothing. */
+static bool announce(struct duty *t)
+{
+	struct frame taken = { .type = FRAME_TASK_TAKEN, .conn = t->id };
+	struct colleague *asker;
+
+	if (!t->fetched || t->outside || t->announced)
+		return true;
+	asker = colleague_find(t->all->worker, t->slot, t->generation);
+	if (asker && link_send(asker->line, &taken, NULL, 0) < 0)
+		return false;
+	if (asker)
+		link_flush(asker->line);
+	t->announced = true;
+	return true;
+}
+
+static bool fail_at_once(struct duty *t)
+{
+	t->all->n_waiting--;
+	say_failed(t, str_from(t->failure));
+	return true;
+}
+
+/* False: the link to its asker took nothing, or max_coroutine is reached, which handler_begin() has said. */
 static bool begin(struct duty *t)
 {
 	struct duties *d = t->all;
@@ -223,12 +259,16 @@ static bool begin(struct duty *t)
 	struct handler_call call;
 	int nargs;
 
+	if (!announce(t))
+		return false;
+	if (t->failure)
+		return fail_at_once(t);
 	if (!handler_begin(w, app_handler(w->app, 0, EVENT_task), "task", 0, &call))
 		return false;
 	list_del(&t->link);
 	list_append(&d->running, &t->link);
 	d->n_waiting--;
-	if (asker)
+	if (asker && !t->fetched)
 		colleague_begin(asker, BOARD_TASKS, t->number);
 	nargs = push_arguments(d, &call, t);
 	worker_count_begin(w);
@@ -293,6 +333,41 @@ int duties_on_task(struct duties *d, struct colleague *c, const struct frame *f,
 	d->n_waiting++;
 	worker_ready(d->worker, &d->ready);
 	return 0;
+}
+
+bool duties_may_take(const struct duties *d)
+{
+	if (!list_empty((struct list *)&d->unsent) || d->n_waiting)
+		return false;
+	return d->worker->o.settings->task_enable_coroutine ? d->by_key.count < d->worker->o.settings->max_coroutine
+	                                                    : list_empty((struct list *)&d->running);
+}
+
+void duties_take(struct duties *d, const struct taskmsg_asker *asker, enum pack_form form, char *data, size_t len,
+                 const char *failure)
+{
+	struct duty *t = pool_get(&d->pool);
+
+	*t = (struct duty){
+		.all = d,
+		.key = ++d->next_key,
+		.fetched = true,
+		.outside = !asker,
+		.failure = failure,
+		.form = form,
+		.len = len,
+	};
+	if (asker) {
+		t->id = asker->id;
+		t->slot = asker->slot;
+		t->generation = asker->generation;
+	}
+	t->data = data ? data : t->room;
+	list_init(&t->link);
+	map_put(&d->by_key, t->key, t);
+	list_append(&d->waiting, &t->link);
+	d->n_waiting++;
+	worker_ready(d->worker, &d->ready);
 }
 
 /* ---- what is there ---------------------------------------------------------------------------------------------------------------------- */

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "worker/duties.h"
+#include "worker/fetch.h"
 #include "worker/loading.h"
 #include "worker/messages.h"
 #include "worker/mission.h"
@@ -18,7 +19,9 @@ static bool is_quiet(struct worker *w)
 
 	if (w->in_flight > 0 || w->requests.count > 0 || !list_empty(&w->ready))
 		return false;
-	if (orders_count(w->orders) > 0 || messages_pending(w->messages) > 0 ||
+	if (w->fetch && !fetch_is_quiet(w->fetch))
+		return false;
+	if (orders_count(w->orders) > (w->last ? orders_lasting(w->orders) : 0) || messages_pending(w->messages) > 0 ||
 	    (w->duties && duties_count(w->duties) > 0))
 		return false;
 	for (const struct map_entry *e; (e = map_next(&w->sessions, &cursor));)
@@ -27,8 +30,8 @@ static bool is_quiet(struct worker *w)
 	for (unsigned i = 0; i < SLOTS_OWNERS; i++)
 		if (w->links[i] && w->links[i]->full)
 			return false;
-	/* Reactors have nothing for a user process that it did not ask for. */
-	return w->mission || w->n_byes >= w->n_links;
+	/* Reactors have nothing for a user process that it did not ask for, and say no BYE to who leaves by itself. */
+	return w->mission || (w->fetch && fetch_has_lost_queue(w->fetch)) || w->n_byes >= w->n_links;
 }
 
 static void say_done(struct worker *w)
@@ -82,6 +85,8 @@ void worker_drain(struct worker *w, uint64_t wait_ms, bool last)
 		return;
 	w->draining = true;
 	session_let_go(w);
+	if (w->fetch)
+		fetch_stop(w->fetch);
 	w->cancel_at = w->mission ? now : now + LS_MIN(wait_ms / 2, (uint64_t)GRACE_MS);
 	if (w->mission)
 		mission_cancel(w->mission);

@@ -2,8 +2,10 @@
 
 #include "base/clock.h"
 #include "worker/codes.h"
+#include "worker/order.h"
 #include "worker/runtime.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -14,34 +16,6 @@ enum {
 	SLOW_NS = 10 * 1000 * 1000, /* back so late: others should not wait behind it */
 	FLUSH_EACH = 16,            /* so many leave together while others are made */
 	RETRY_MS = 20,              /* when a link took nothing */
-};
-
-struct order {
-	struct list link; /* a queue, or at->orders */
-	struct orders *all;
-	struct colleague *at; /* NULL: it waits */
-	uint64_t id;
-	uint64_t number; /* among those that were sent there */
-	uint64_t sent_ns;
-	int slot; /* -1: any */
-	unsigned tries;
-	bool settled; /* its client knows the end already */
-	struct order_client client;
-	struct timer deadline;
-	enum pack_form form;
-	size_t len;
-	char data[];
-};
-
-struct orders {
-	struct worker *worker;
-	struct map by_id;
-	struct list *queues; /* those that wait: for each task worker, at last for any of them */
-	unsigned n_queues;
-	bool *failed; /* [n_queues]: that slot has failed; at last: all have */
-	size_t bytes;
-	uint64_t next_id;
-	struct timer retry;
 };
 
 /* ---- the end of one ----------------------------------------------------------------------------------------------------------------- */
@@ -55,10 +29,11 @@ static void leave_colleague(struct order *t)
 	t->at = NULL;
 }
 
-static void drop(struct order *t)
+void order_drop(struct order *t)
 {
 	struct orders *o = t->all;
 
+	posting_leave(t);
 	list_del(&t->link);
 	leave_colleague(t);
 	timer_del(o->worker->o.loop, &t->deadline);
@@ -77,7 +52,7 @@ static void tell(struct order *t, const struct packed *result, const struct orde
 	client.tell(&client, t->all->worker, t->id, result, failure, last);
 }
 
-static void fail(struct order *t, int code, const char *text)
+void order_fail(struct order *t, int code, const char *text)
 {
 	struct order_failure failure = {
 		.code = code,
@@ -94,9 +69,9 @@ static void on_deadline(struct timer *timer)
 {
 	struct order *t = LS_CONTAINER_OF(timer, struct order, deadline);
 
-	fail(t, CODE_TASK_TIMEOUT, t->at ? "the task has not ended in time" : "no task worker was free in time");
+	order_fail(t, CODE_TASK_TIMEOUT, t->at ? "the task has not ended in time" : "no task worker was free in time");
 	if (!t->at)
-		drop(t);
+		order_drop(t);
 }
 
 void orders_forget(struct orders *o, uint64_t id)
@@ -108,7 +83,7 @@ void orders_forget(struct orders *o, uint64_t id)
 	t->settled = true;
 	timer_del(o->worker->o.loop, &t->deadline);
 	if (!t->at)
-		drop(t);
+		order_drop(t);
 }
 
 /* ---- to a task worker ----------------------------------------------------------------------------------------------------------------- */
@@ -190,8 +165,31 @@ static struct list *queue_of(const struct orders *o, int slot)
 	return &o->queues[queue_index(o, slot)];
 }
 
+/* Whatever comes back from the System V queue goes there again. */
+static void post_all(struct orders *o, struct list *queue)
+{
+	for (struct list *it; (it = list_first(queue));) {
+		struct order *t = LS_CONTAINER_OF(it, struct order, link);
+		int r = posting_put(o->posting, t);
+
+		if (r == -EAGAIN) {
+			timer_set(o->worker->o.loop, &o->retry, RETRY_MS);
+			return;
+		}
+		if (r < 0) {
+			order_fail(t, CODE_TASK_NOT_SENT, codes_text(CODE_TASK_NOT_SENT));
+			order_drop(t);
+		}
+	}
+}
+
 static void pump(struct orders *o, struct list *queue)
 {
+	if (o->posting) {
+		post_all(o, queue);
+		return;
+	}
+
 	uint64_t now_ns = list_empty(queue) ? 0 : clock_ns();
 
 	for (struct list *it; (it = list_first(queue));) {
@@ -233,13 +231,34 @@ static int refuse(const struct orders *o, size_t len, int slot)
 	return 0;
 }
 
+/* 0 or the code of why not, and then it is dropped. */
+static int begin_way(struct order *t)
+{
+	struct orders *o = t->all;
+	int r = 0;
+
+	if (!o->posting) {
+		list_append(queue_of(o, t->slot), &t->link);
+		pump(o, queue_of(o, t->slot));
+		return 0;
+	}
+	r = posting_put(o->posting, t);
+	if (r == 0)
+		return 0;
+	order_drop(t);
+	return r == -EAGAIN ? CODE_QUEUE_FULL : CODE_TASK_NOT_SENT;
+}
+
 int orders_give(struct orders *o, const struct packed *data, int slot, uint64_t timeout_ms,
                 const struct order_client *client, uint64_t *id)
 {
 	struct worker *w = o->worker;
 	struct order *t;
-	int r = refuse(o, data->bytes.len, slot);
+	int r;
 
+	if (w->o.settings->task_ipc_mode == TASK_IPC_SHARED)
+		slot = -1;
+	r = refuse(o, data->bytes.len, slot);
 	if (r)
 		return r;
 	t = try_alloc(sizeof *t + data->bytes.len);
@@ -260,12 +279,10 @@ int orders_give(struct orders *o, const struct packed *data, int slot, uint64_t 
 	timer_init(&t->deadline, on_deadline);
 	if (timeout_ms)
 		timer_set(w->o.loop, &t->deadline, timeout_ms);
-	list_append(queue_of(o, slot), &t->link);
 	map_put(&o->by_id, t->id, t);
 	o->bytes += t->len;
 	*id = t->id;
-	pump(o, queue_of(o, slot));
-	return 0;
+	return begin_way(t);
 }
 
 /* ---- from task workers ---------------------------------------------------------------------------------------------------------------- */
@@ -294,7 +311,7 @@ static void end(struct order *t)
 	int slot = (int)t->at->slot;
 
 	adapt_window(t->at, t);
-	drop(t);
+	order_drop(t);
 	pump(o, queue_of(o, slot));
 	pump(o, queue_of(o, -1));
 }
@@ -323,7 +340,7 @@ int orders_on_failed(struct orders *o, struct colleague *c, const struct frame *
 	if (!t)
 		return 0;
 	str_copy(payload, text, sizeof text);
-	fail(t, CODE_TASK_FAILED, text);
+	order_fail(t, CODE_TASK_FAILED, text);
 	end(t);
 	return 0;
 }
@@ -340,6 +357,29 @@ static void put_first(struct list *queue, struct list *orders)
 	list_move_all(queue, orders);
 }
 
+/* Its task worker may have begun it. */
+static bool may_try_again(struct order *t)
+{
+	if (t->settled || t->tries == 0)
+		return false;
+	t->tries--;
+	return true;
+}
+
+void order_lose(struct order *t, const char *how)
+{
+	struct orders *o = t->all;
+
+	if (!may_try_again(t)) {
+		order_fail(t, CODE_TASK_WORKER_DIED, how);
+		order_drop(t);
+		return;
+	}
+	posting_leave(t);
+	list_append(queue_of(o, t->slot), &t->link);
+	pump(o, queue_of(o, t->slot));
+}
+
 void orders_on_gone(struct orders *o, struct colleague *c, const char *how)
 {
 	uint64_t begun = colleague_begun(c, BOARD_TASKS);
@@ -347,18 +387,21 @@ void orders_on_gone(struct orders *o, struct colleague *c, const char *how)
 
 	list_init(&own);
 	list_init(&any);
+	if (o->posting) {
+		posting_on_gone(o->posting, c, how);
+		begun = UINT64_MAX; /* it says that it has one when it begins it */
+	}
 	LS_LIST_EACH_SAFE (it, after, &c->orders) {
 		struct order *t = LS_CONTAINER_OF(it, struct order, link);
 
-		if (!t->settled && (t->number > begun || t->tries > 0)) {
-			t->tries -= t->number <= begun;
+		if (t->number > begun ? !t->settled : may_try_again(t)) {
 			leave_colleague(t);
 			list_del(&t->link);
 			list_append(t->slot < 0 ? &any : &own, &t->link);
 			continue;
 		}
-		fail(t, CODE_TASK_WORKER_DIED, how);
-		drop(t);
+		order_fail(t, CODE_TASK_WORKER_DIED, how);
+		order_drop(t);
 	}
 	put_first(queue_of(o, -1), &any);
 	if (!list_empty(&own))
@@ -371,8 +414,8 @@ static void fail_queue(struct orders *o, unsigned queue)
 	for (struct list *it; (it = list_first(&o->queues[queue]));) {
 		struct order *t = LS_CONTAINER_OF(it, struct order, link);
 
-		fail(t, CODE_TASK_WORKER_DIED, codes_text(CODE_TASK_WORKER_DIED));
-		drop(t);
+		order_fail(t, CODE_TASK_WORKER_DIED, codes_text(CODE_TASK_WORKER_DIED));
+		order_drop(t);
 	}
 }
 
@@ -387,6 +430,8 @@ void orders_on_slot(struct orders *o, unsigned slot, bool failed)
 	for (unsigned i = 0; i < o->n_queues; i++)
 		if (o->failed[i])
 			fail_queue(o, i);
+	if (o->posting && failed)
+		posting_on_failed(o->posting, queue_index(o, (int)slot), all);
 }
 
 /* ---- life ------------------------------------------------------------------------------------------------------------------------------- */
@@ -403,6 +448,7 @@ struct orders *orders_new(struct worker *w)
 	for (unsigned i = 0; i < o->n_queues; i++)
 		list_init(&o->queues[i]);
 	timer_init(&o->retry, on_retry);
+	o->posting = posting_new(o);
 	return o;
 }
 
@@ -411,10 +457,25 @@ size_t orders_count(const struct orders *o)
 	return o->by_id.count;
 }
 
+size_t orders_lasting(const struct orders *o)
+{
+	return o->posting && o->worker->o.settings->message_queue_key ? posting_count(o->posting) : 0;
+}
+
+int orders_on_taken(struct orders *o, struct colleague *c, const struct frame *f)
+{
+	return posting_on_taken(o->posting, c, f);
+}
+
+int orders_on_probed(struct orders *o, const struct frame *f)
+{
+	return posting_on_probed(o->posting, f);
+}
+
 static void drop_all(struct list *orders)
 {
 	for (struct list *it; (it = list_first(orders));)
-		drop(LS_CONTAINER_OF(it, struct order, link));
+		order_drop(LS_CONTAINER_OF(it, struct order, link));
 }
 
 void orders_free(struct orders *o)
@@ -423,6 +484,7 @@ void orders_free(struct orders *o)
 		drop_all(&LS_CONTAINER_OF(it, struct colleague, link)->orders);
 	for (unsigned i = 0; i < o->n_queues; i++)
 		drop_all(&o->queues[i]);
+	posting_free(o->posting);
 	free(o->queues);
 	free(o->failed);
 	timer_del(o->worker->o.loop, &o->retry);

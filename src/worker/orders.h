@@ -12,7 +12,6 @@
 #include "worker/colleague.h"
 
 struct orders;
-struct order;
 
 /* What became of a task that has no result. */
 struct order_failure {
@@ -38,6 +37,8 @@ struct orders *orders_new(struct worker *w);
 void orders_free(struct orders *o);
 /* How many have not ended. */
 size_t orders_count(const struct orders *o);
+/* Of those, how many stand in a queue that outlives the server, with no task worker that has them. */
+size_t orders_lasting(const struct orders *o);
 
 /* One more task, for the task worker of `slot`, or -1: any.  `timeout_ms` 0: none.  0 and its number, or the code of why not. */
 int orders_give(struct orders *o, const struct packed *data, int slot, uint64_t timeout_ms,
@@ -48,6 +49,8 @@ void orders_forget(struct orders *o, uint64_t id);
 /* From colleagues. */
 int orders_on_result(struct orders *o, struct colleague *c, const struct frame *f, struct str payload);
 int orders_on_failed(struct orders *o, struct colleague *c, const struct frame *f, struct str payload);
+int orders_on_taken(struct orders *o, struct colleague *c, const struct frame *f);
+int orders_on_probed(struct orders *o, const struct frame *f);
 /* One has begun to take tasks. */
 void orders_on_ready(struct orders *o);
 /* The slot of a task worker has failed and gets no process, or is tried again: what waits for it, or for any when all have failed, fails. */

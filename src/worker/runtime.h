@@ -13,6 +13,7 @@
 #include "worker/ready.h"
 #include "worker/request.h"
 #include "worker/session.h"
+#include "worker/strangers.h"
 #include "worker/worker.h"
 
 struct worker {
@@ -30,7 +31,9 @@ struct worker {
 	struct link *peers[SLOTS_OWNERS]; /* base mode: to the reactors of other workers, by their id */
 	struct list colleagues;           /* struct colleague: other processes that run the app */
 	struct orders *orders;            /* tasks asked of them */
-	struct duties *duties;            /* tasks they ask of this one; NULL: it is no task worker */
+	struct strangers *strangers;
+	struct duties *duties; /* tasks they ask of this one; NULL: it is no task worker */
+	struct fetch *fetch;   /* where those come through the System V queue */
 	struct messages *messages;
 	struct intake *intake;   /* of a user process */
 	struct mission *mission; /* NULL: it is no user process */

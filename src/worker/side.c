@@ -42,6 +42,7 @@ void worker_meet(struct worker *w, unsigned slot, uint64_t generation, struct li
 
 	if (c)
 		greet(c);
+	strangers_meet(w->strangers, slot, generation);
 }
 
 /* "task worker 2 (pid 123) died by SIGKILL" */
@@ -73,6 +74,8 @@ int worker_on_side(struct worker *w, unsigned slot, uint64_t generation, const s
 {
 	struct colleague *c = colleague_find(w, slot, generation);
 
+	if (!c && strangers_keep(w->strangers, slot, generation, f, payload))
+		return 0;
 	if (!c)
 		return 0; /* a HELLO from one that this process has not been told of yet */
 	switch (f->type) {
@@ -89,6 +92,10 @@ int worker_on_side(struct worker *w, unsigned slot, uint64_t generation, const s
 		return orders_on_result(w->orders, c, f, payload);
 	case FRAME_TASK_FAILED:
 		return orders_on_failed(w->orders, c, f, payload);
+	case FRAME_TASK_TAKEN:
+		return orders_on_taken(w->orders, c, f);
+	case FRAME_TASK_PROBED:
+		return orders_on_probed(w->orders, f);
 	case FRAME_COMMAND:
 		return commands_on_command(w->commands, c, f, payload);
 	case FRAME_COMMAND_ANSWER:

@@ -4,6 +4,7 @@
 #include "sys/bell.h"
 #include "worker/commands.h"
 #include "worker/duties.h"
+#include "worker/fetch.h"
 #include "worker/inquiry.h"
 #include "worker/intake.h"
 #include "worker/leaving.h"
@@ -177,6 +178,8 @@ static bool before_sleep(void *ctx)
 			break;
 	}
 	worker_flush_links(w);
+	if (w->fetch)
+		fetch_look(w->fetch);
 	if (w->mission)
 		mission_look(w->mission);
 	update_board(w);
@@ -220,10 +223,12 @@ struct worker *worker_new(const struct worker_opts *opts)
 	list_init(&w->room_waiters);
 	list_init(&w->questions);
 	list_init(&w->colleagues);
+	w->strangers = strangers_new(w);
 	w->orders = orders_new(w);
 	w->messages = messages_new(w);
 	w->commands = commands_new(w);
 	w->duties = w->kind == CREW_TASK ? duties_new(w) : NULL;
+	w->fetch = fetch_new(w);
 	w->intake = w->kind == CREW_PROCESS ? intake_new(w) : NULL;
 	w->mission = w->kind == CREW_PROCESS ? mission_new(w) : NULL;
 	board_set(&w->o.board->pid, (uint64_t)getpid());
@@ -307,6 +312,7 @@ void worker_free(struct worker *w)
 		app_free(w->app);
 	}
 	orders_free(w->orders);
+	strangers_free(w->strangers);
 	messages_free(w->messages);
 	commands_free(w->commands);
 	duties_free(w->duties);
@@ -314,6 +320,7 @@ void worker_free(struct worker *w)
 	intake_free(w->intake);
 	for (struct list *it; (it = list_first(&w->colleagues));)
 		colleague_free(LS_CONTAINER_OF(it, struct colleague, link));
+	fetch_free(w->fetch); /* the loop turns, and nothing is left that would run */
 	worker_flush_links(w);
 	close_links(w); /* before the strings go that they have borrowed */
 	watchdog_stop(&w->watchdog);

@@ -23,6 +23,8 @@ struct worker_opts {
 	const struct shm *reactors; /* process mode: their boards (ipc/chan.h), n_reactors of them */
 	unsigned n_reactors;
 	const int *shared; /* memory of what the settings declare (app_share()) */
+	int queue;         /* the System V queue that tasks go through; -1: none */
+	uint64_t server;   /* with it: the number of this start of the server */
 	pid_t master_pid;
 	pid_t manager_pid;
 	/* max_request is reached: the supervisor should replace this process. */

@@ -2,7 +2,9 @@
 use v5.36;
 use lib 't/lib';
 use Test::Luaserv;
+use Test::Luaserv::Queue;
 use Test::Luaserv::Upstream;
+use Test::Luaserv::Util qw(run_command);
 use IO::Socket::IP;
 use JSON::PP ();
 
@@ -104,6 +106,26 @@ my %proofs = (
 		my $none = $client->post('/', ' ');
 		is($none->status . ' ' . $none->body, "500 there are no words\n", 'a failure is told');
 	},
+	queue => sub ($server) {
+		my $queue = Test::Luaserv::Queue->new($server);
+		my $done = sub ($n, $last) {
+			ok(wait_for(sub { $server->get('/')->body eq qq({"done":$n,"last":"$last"}) || $server->get('/')->body eq qq({"last":"$last","done":$n}) }), $last);
+		};
+		my @push = ('python3', repo_root() . '/examples/queue/push.py');
+
+		is($server->client->post('/', 'from a request')->status, 202, 'a request');
+		$done->(1, 'from a request');
+		is_deeply([ run_command(argv => [ @push, $queue->hex, 'from Python' ]) ], [ 0, '', '' ], 'push.py');
+		$done->(2, 'from Python');
+		is_deeply([ run_command(argv => [ @push, '1', 'x' ]) ], [ 1, '', "push.py: [Errno 2] there is no such queue: No such file or directory\n" ], 'to no queue');
+		is_deeply([ $server->cli_bare('task', 'push', '-k', $queue->hex, 'from the shell') ], [ 0, '', '' ], 'luaserv task push');
+		$done->(3, 'from the shell');
+		is($server->stop, 0, 'it stops');
+		is_deeply([ run_command(argv => [ @push, $queue->hex, 'while nobody was there' ]) ], [ 0, '', '' ], 'push.py, while there is no server');
+		ok($server->start(env => { HOST => '127.0.0.1', PORT => $server->port, QUEUE_KEY => $queue->key }), 'it starts again');
+		$done->(1, 'while nobody was there');
+		$queue->remove if $server->stop == 0;
+	},
 	udp => sub ($server) {
 		my $sock = IO::Socket::IP->new(Proto => 'udp', PeerHost => '127.0.0.1', PeerPort => $server->port) or die "udp: $!\n";
 
@@ -129,7 +151,8 @@ for my $example (sort keys %proofs) {
 		my $app = slurp(repo_root() . "/examples/$example/app.lua");
 
 		mkdir $server->root . '/watched';
-		ok($server->start(app => $app, env => { HOST => '127.0.0.1', PORT => $server->port,
+		my $key = Test::Luaserv::Queue->new($server)->key;
+		ok($server->start(app => $app, env => { HOST => '127.0.0.1', PORT => $server->port, QUEUE_KEY => $key,
 			WATCH => $server->root . '/watched', UPSTREAM => '127.0.0.1:' . $server->port(2) }), 'it starts');
 		$proofs{$example}->($server);
 	};

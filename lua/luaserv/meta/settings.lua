@@ -74,6 +74,9 @@
 ---@field task_queue_size? integer|string Bytes of the data of those tasks; one that would pass it is refused. Default: 64m.
 ---@field task_timeout? number|string How long a task may take from server:task() to its result; then its caller is told that it has timed out. 0: no limit. Default: 0.
 ---@field task_retry? integer How often a task is given to a task worker again when the one that had begun it died. Only for tasks that may run twice. Default: 0.
+---@field task_ipc_mode? integer How tasks get to task workers. 1: directly. 2: through a System V message queue, each for one task worker. 3: through such a queue, for whichever task worker is free; the task worker that server:task() names does not count. Default: 1.
+---@field message_queue_key? integer Key of the queue of task_ipc_mode 2 and 3. With it the queue outlives the server, what is in it runs after the next start, and other programs can put tasks into it; 0: a queue of our own that ends with the server. Default: 0.
+---@field task_tmpdir? string Directory for data of tasks that is too large for a message of the queue (8192 bytes); made if it is missing. Default: /tmp.
 ---@field message_max_size? integer|string Largest value that may be sent to another process: the data of a task, its result, a message. Default: 64m.
 ---@field message_queue_size? integer|string Bytes of messages that one process may have sent to another and that this one has not begun to handle; then server:send_message() waits. Default: 16m.
 ---@field max_request? integer A worker is replaced after so many requests or messages; 0: never. Default: 0.

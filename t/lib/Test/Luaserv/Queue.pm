@@ -1,0 +1,50 @@
+package Test::Luaserv::Queue;
+
+# The System V queue of a server under test, as other programs see it. Every queue that a test names is removed at its end.
+
+use v5.36;
+use IPC::SysV qw(IPC_CREAT IPC_NOWAIT);
+use IPC::Msg ();
+
+my %named;
+my $owner = $$;
+
+# A key that no other test has: ports are claimed.
+sub new ($class, $server) {
+	my $self = bless { key => 0x5e000000 | $server->port }, $class;
+
+	$named{ $self->{key} } = $self;
+	$self->remove; # of a run that was killed
+	return $self;
+}
+
+sub key ($self) { return $self->{key} }
+sub hex ($self) { return sprintf '0x%08x', $self->{key} }
+
+# The queue, or nothing while there is none.
+sub queue ($self, $flags = 0) { return IPC::Msg->new($self->{key}, $flags) }
+sub create ($self) { return $self->queue(IPC_CREAT | 0600) }
+sub count ($self) { my $q = $self->queue or return; return $q->stat->qnum }
+sub push ($self, $bytes, $type = 1) { return $self->queue->snd($type, $bytes, IPC_NOWAIT) }
+
+sub remove ($self) {
+	my $q = $self->queue or return;
+
+	return $q->remove;
+}
+
+# The ids of all queues there are.
+sub ids {
+	open my $in, '<', '/proc/sysvipc/msg' or die "/proc/sysvipc/msg: $!\n";
+	<$in>;
+	return map { (split)[1] } <$in>;
+}
+
+END {
+	if ($$ == $owner) {
+		local ($?, $!);
+		$_->remove for values %named;
+	}
+}
+
+1;
