@@ -277,21 +277,6 @@ matrix 'while task workers are killed every task ends once' => sub ($mode) {
 	}
 };
 
-matrix 'a stop while a task worker is being started' => sub ($mode) {
-	my $slow = 'local slow = io.open("$ROOT/slow") if slow and require "luaserv".role == "task" then local f = io.open("$ROOT/loading", "w") f:close() '
-		. "while not io.open('\$ROOT/go') do end end\n$app";
-	my $server = start_server(app => $slow, settings => settings(2, task_worker_num => 1))->expect_crash;
-	my ($pid) = map { $_->{pid} } @{ $server->status->{tasks} };
-
-	spew($server->root . '/slow', '');
-	kill KILL => $pid;
-	ok(wait_for(sub { -e $server->root . '/loading' }), 'it loads the app');
-	kill TERM => $server->pid;
-	ok($server->wait_log(qr/the server stops/), 'the server stops');
-	spew($server->root . '/go', '');
-	is($server->wait_exit(10), 0, 'and has stopped');
-};
-
 matrix 'while reloads roll none fails' => sub ($mode) {
 	for my $ipc (2, 3) {
 		my $server = start_server(app => $counting, settings => { %counting, task_ipc_mode => $ipc });
