@@ -202,6 +202,23 @@ matrix 'a task worker that is killed' => sub ($mode) {
 		is(scalar(() = $server->log =~ /which are lost/g), 1, 'once');
 	}
 };
+matrix 'tasks of a worker that died are done all the same' => sub ($mode) {
+	for my $ipc (2, 3) {
+		my $server = start_server(app => $app, settings => settings($ipc, task_worker_num => 1))->expect_crash;
+		my ($worker) = $server->worker_pids;
+
+		ask($server, 'hold');
+		$server->wait_notes(1);
+		ask($server, 'give 3');
+		kill KILL => $worker;
+		ok($server->wait_respawn($worker), "mode $ipc: the worker is replaced");
+		spew($server->root . '/go', '');
+		is_deeply([ ($server->wait_notes(4))[ 1 .. 3 ] ], [ map { "note $_ $_ 0" } 1 .. 3 ], 'all three are done');
+		is(ask($server, 'size 9000'), "same nil nil\n", "and its successor's");
+		is($server->stop, 0, 'it stops');
+	}
+};
+
 # Each connection's line is a batch: given, finished, failed, and what must be nothing: told twice, wrong.
 my $counting = <<'LUA';
 local luaserv = require "luaserv"
