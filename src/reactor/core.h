@@ -65,6 +65,7 @@ struct reactor {
 	struct access_log *access;
 	bool draining;
 	bool drain_now;
+	bool parted; /* no connection is left, and none comes: it has said goodbye to all processes */
 	void (*drained)(void *ctx);
 	void *drained_ctx;
 	struct map addresses[SETTINGS_PORTS_MAX]; /* struct address, see limits.c */

@@ -146,6 +146,9 @@ void uplink_attach(struct reactor *r, unsigned slot, uint64_t generation, struct
 	replay_orphans(r, u);
 	open_unopened(r, slot);
 	on_room(gen);
+	/* One that is started while the server stops, for tasks that still wait. */
+	if (r->parted)
+		uplink_say_goodbye(r);
 }
 
 static struct uplink_gen *find_gen(struct reactor *r, unsigned slot, uint64_t generation)
@@ -300,6 +303,7 @@ void uplink_fail_doomed(struct reactor *r)
 
 void uplink_say_goodbye(struct reactor *r)
 {
+	r->parted = true;
 	LS_LIST_EACH (it, &r->gens) {
 		struct uplink_gen *gen = LS_CONTAINER_OF(it, struct uplink_gen, link);
 

@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
 
 enum {
@@ -380,12 +379,17 @@ static void leave_it(struct post *p LS_UNUSED)
 
 static void end_thread(struct fetch *f)
 {
+	struct timespec until;
+
 	tell_end(f);
-	while (!atomic_load(&f->ended)) {
+	do {
+		/* Not at once again: a thread that gets signals all the time comes to nothing else. */
 		msgqueue_interrupt(f->thread);
-		sched_yield();
-	}
-	pthread_join(f->thread, NULL);
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_nsec += INTERRUPT_MS * 1000 * 1000L;
+		until.tv_sec += until.tv_nsec / 1000000000L;
+		until.tv_nsec %= 1000000000L;
+	} while (pthread_timedjoin_np(f->thread, NULL, &until) != 0);
 	f->post.fn = leave_it;
 }
 

@@ -202,6 +202,23 @@ matrix 'a task worker that is killed' => sub ($mode) {
 		is(scalar(() = $server->log =~ /which are lost/g), 1, 'once');
 	}
 };
+matrix 'tasks of a worker that died are done all the same' => sub ($mode) {
+	for my $ipc (2, 3) {
+		my $server = start_server(app => $app, settings => settings($ipc, task_worker_num => 1))->expect_crash;
+		my ($worker) = $server->worker_pids;
+
+		ask($server, 'hold');
+		$server->wait_notes(1);
+		ask($server, 'give 3');
+		kill KILL => $worker;
+		ok($server->wait_respawn($worker), "mode $ipc: the worker is replaced");
+		spew($server->root . '/go', '');
+		is_deeply([ ($server->wait_notes(4))[ 1 .. 3 ] ], [ map { "note $_ $_ 0" } 1 .. 3 ], 'all three are done');
+		is(ask($server, 'size 9000'), "same nil nil\n", "and its successor's");
+		is($server->stop, 0, 'it stops');
+	}
+};
+
 # Each connection's line is a batch: given, finished, failed, and what must be nothing: told twice, wrong.
 my $counting = <<'LUA';
 local luaserv = require "luaserv"
@@ -275,21 +292,6 @@ matrix 'while task workers are killed every task ends once' => sub ($mode) {
 		pass("mode $ipc: $kills were killed");
 		is($server->stop, 0, 'it stops');
 	}
-};
-
-matrix 'a stop while a task worker is being started' => sub ($mode) {
-	my $slow = 'local slow = io.open("$ROOT/slow") if slow and require "luaserv".role == "task" then local f = io.open("$ROOT/loading", "w") f:close() '
-		. "while not io.open('\$ROOT/go') do end end\n$app";
-	my $server = start_server(app => $slow, settings => settings(2, task_worker_num => 1))->expect_crash;
-	my ($pid) = map { $_->{pid} } @{ $server->status->{tasks} };
-
-	spew($server->root . '/slow', '');
-	kill KILL => $pid;
-	ok(wait_for(sub { -e $server->root . '/loading' }), 'it loads the app');
-	kill TERM => $server->pid;
-	ok($server->wait_log(qr/the server stops/), 'the server stops');
-	spew($server->root . '/go', '');
-	is($server->wait_exit(10), 0, 'and has stopped');
 };
 
 matrix 'while reloads roll none fails' => sub ($mode) {

@@ -11,10 +11,13 @@ my $owner = $$;
 
 # A key that no other test has: ports are claimed.
 sub new ($class, $server) {
-	my $self = bless { key => 0x5e000000 | $server->port }, $class;
+	my $key = 0x5e000000 | $server->port;
+	my $self = $named{$key};
 
-	$named{ $self->{key} } = $self;
-	$self->remove; # of a run that was killed
+	if (!$self) {
+		$self = $named{$key} = bless { key => $key }, $class;
+		$self->remove; # of a run that was killed
+	}
 	return $self;
 }
 
