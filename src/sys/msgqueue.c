@@ -70,6 +70,15 @@ ssize_t msgqueue_receive(int id, long type, bool wait, struct msgqueue_message *
 	return errno == ENOMSG ? -EAGAIN : -errno;
 }
 
+ssize_t msgqueue_peek(int id, long index, struct msgqueue_message *m)
+{
+	ssize_t n = msgrcv(id, m, sizeof m->data, index, MSG_COPY | MSG_NOERROR | IPC_NOWAIT);
+
+	if (n >= 0)
+		return n;
+	return errno == ENOMSG ? -EAGAIN : -errno;
+}
+
 static int interrupting_signal(void)
 {
 	return SIGRTMIN + 4;

@@ -36,6 +36,10 @@ int msgqueue_send(int id, const struct msgqueue_message *m, size_t len);
  * -EAGAIN: there is none; with `wait`, -EINTR: msgqueue_interrupt(). */
 ssize_t msgqueue_receive(int id, long type, bool wait, struct msgqueue_message *m);
 
+/* The same of the message at place `index`, from 0, which stays in the queue.  -EAGAIN: there is none; -ENOSYS: this kernel cannot
+ * (CONFIG_CHECKPOINT_RESTORE). */
+ssize_t msgqueue_peek(int id, long index, struct msgqueue_message *m);
+
 /* A thread whose waits msgqueue_interrupt() can end, and which takes no other signal.  0 or negative errno. */
 int msgqueue_start_thread(pthread_t *out, void *(*run)(void *ctx), void *ctx);
 /* The wait may begin only afterwards, so whoever wants it ended says so until it has. */

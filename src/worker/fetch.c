@@ -5,6 +5,7 @@
 #include "sys/msgqueue.h"
 #include "sys/spool.h"
 #include "worker/duties.h"
+#include "worker/janitor.h"
 #include "worker/runtime.h"
 
 #include <errno.h>
@@ -12,11 +13,9 @@
 #include <stdlib.h>
 
 enum {
-	RETRY_MS = 20,       /* the link to the asker took nothing, or the asker is not known yet */
-	MEET_MS = 10000,     /* how long it is waited for */
-	INTERRUPT_MS = 2,    /* how often the thread is told to end, until it has */
-	JANITOR_MS = 60000,  /* how often files are looked for that nobody will read */
-	UNSENT_SECONDS = 60, /* so old a file has been sent, or never will be */
+	RETRY_MS = 20,    /* the link to the asker took nothing, or the asker is not known yet */
+	MEET_MS = 10000,  /* how long it is waited for */
+	INTERRUPT_MS = 2, /* how often the thread is told to end, until it has */
 	COMPLAIN_MS = 10000,
 };
 
@@ -40,8 +39,7 @@ struct fetch {
 	uint64_t wait_until; /* for the asker to become known; 0: not yet begun to */
 	struct timer again;
 	struct timer interrupt;
-	struct timer janitor;
-	time_t empty_at; /* when the queue was seen empty; 0: never */
+	struct janitor *janitor;
 	struct log_every complaints;
 };
 
@@ -248,25 +246,6 @@ void fetch_look(struct fetch *f)
 	pthread_mutex_unlock(&f->lock);
 }
 
-/* ---- files that nobody will read ------------------------------------------------------------------------------------------------------- */
-
-/* The message of a file that was old when the queue was empty had been taken by then, a while ago.  The first task worker looks. */
-static void on_janitor(struct timer *t)
-{
-	struct fetch *f = LS_CONTAINER_OF(t, struct fetch, janitor);
-	struct msgqueue_state state;
-	unsigned n = spool_sweep(settings_of(f)->task_tmpdir, f->worker->o.queue,
-	                         f->empty_at ? f->empty_at - UNSENT_SECONDS : 0);
-
-	if (n)
-		log_warn(
-			"%u files with data of tasks were removed from task_tmpdir; those who wrote or took them had died",
-			n);
-	if (msgqueue_read_state(f->worker->o.queue, &state) == 0)
-		f->empty_at = state.messages == 0 ? time(NULL) : 0;
-	timer_set(f->worker->o.loop, t, JANITOR_MS);
-}
-
 /* ---- life ------------------------------------------------------------------------------------------------------------------------------- */
 
 static void tell_end(struct fetch *f)
@@ -299,6 +278,8 @@ void fetch_stop(struct fetch *f)
 	if (f->stopping)
 		return;
 	f->stopping = true;
+	janitor_free(f->janitor);
+	f->janitor = NULL;
 	if (!f->started)
 		return;
 	tell_end(f);
@@ -346,13 +327,11 @@ struct fetch *fetch_new(struct worker *w)
 	pthread_cond_init(&f->changed, NULL);
 	timer_init(&f->again, on_again);
 	timer_init(&f->interrupt, on_interrupt);
-	timer_init(&f->janitor, on_janitor);
 	r = start(f);
 	f->started = r == 0;
 	if (r < 0)
 		log_error("tasks cannot be taken from the queue: %s", strerror(-r));
-	if (w->o.slot == w->o.settings->worker_num)
-		timer_set(w->o.loop, &f->janitor, JANITOR_MS);
+	f->janitor = janitor_new(w);
 	return f;
 }
 
@@ -399,7 +378,7 @@ void fetch_free(struct fetch *f)
 		return;
 	timer_del(f->worker->o.loop, &f->again);
 	timer_del(f->worker->o.loop, &f->interrupt);
-	timer_del(f->worker->o.loop, &f->janitor);
+	janitor_free(f->janitor);
 	if (f->started) {
 		end_thread(f);
 		put_back(f);

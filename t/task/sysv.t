@@ -111,6 +111,21 @@ matrix 'what is queued at a stop runs after the next start' => sub ($mode) {
 	}
 };
 
+matrix 'tasks for task workers that are not there any more go to others' => sub ($mode) {
+	my $server = new_server(mode => $mode);
+	my $queue = Test::Luaserv::Queue->new($server);
+
+	$queue->create;
+	$queue->push("LSQ1\0\0\0\0note $_", $_) for 7, 4, 1, 3, 9;
+	$queue->push('garbage', 8);
+	ok($server->start(app => $app, settings => settings(2, message_queue_key => $queue->key)), 'it starts');
+	is_deeply([ sort { $a cmp $b } $server->wait_notes(5) ], [ map { "note $_ -1 -1" } 1, 3, 4, 7, 9 ], 'all run');
+	ok(wait_for(sub { $queue->count == 0 }), 'nothing stays');
+	ok($server->wait_log(qr/warn task\[1\] janitor\.c: a message in the task queue is for task worker 6, but there are only 2; another one gets it \(0 more\)/), 'the log says so');
+	is(ask($server, 'size 10'), "same nil nil\n", 'and it goes on');
+	$queue->remove if $server->stop == 0;
+};
+
 matrix 'other programs put tasks into it' => sub ($mode) {
 	for my $ipc (2, 3) {
 		my $server = new_server(mode => $mode);
