@@ -40,7 +40,7 @@ local luaserv = {
 	},
 }
 
-for _, name in ipairs { "server", "http", "time", "co", "client", "process", "shared" } do
+for _, name in ipairs { "server", "http", "time", "co", "client", "process", "shared", "signal" } do
 	for key, value in pairs(require("luaserv.core." .. name)) do
 		luaserv[key] = value
 	end

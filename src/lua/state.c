@@ -48,10 +48,12 @@ void *state_keep(lua_State *L, enum state_slot slot, size_t size, lua_CFunction 
 	void *kept = lua_newuserdata(L, size);
 
 	memset(kept, 0, size);
-	lua_createtable(L, 0, 1);
-	lua_pushcfunction(L, collect);
-	lua_setfield(L, -2, "__gc");
-	lua_setmetatable(L, -2);
+	if (collect) {
+		lua_createtable(L, 0, 1);
+		lua_pushcfunction(L, collect);
+		lua_setfield(L, -2, "__gc");
+		lua_setmetatable(L, -2);
+	}
 	luaL_ref(L, LUA_REGISTRYINDEX);
 	state_of(L)->slots[slot] = kept;
 	return kept;

@@ -38,6 +38,7 @@ enum state_slot {
 	STATE_HOST,
 	STATE_EVENTS,
 	STATE_PROGRAMS,
+	STATE_SIGNALS,
 	STATE_SLOTS
 };
 
@@ -67,7 +68,8 @@ const char *state_role_name(enum lua_role role);
 /* Calls the function with `nargs` arguments on the stack, with a traceback in err->text; results are left on the stack. */
 int state_call(lua_State *L, int nargs, int nresults, struct err *err);
 
-/* Zeroed memory of the state, `size` bytes, which `slot` points to until the state is closed; then `collect` is called with its userdata. */
+/* Zeroed memory of the state, `size` bytes, which `slot` points to until the state is closed; then `collect`, if there is one, is
+ * called with its userdata. */
 void *state_keep(lua_State *L, enum state_slot slot, size_t size, lua_CFunction collect);
 /* A coroutine that lives as long as the state, for callbacks that run in no other. */
 lua_State *state_thread(lua_State *L);

@@ -1,5 +1,6 @@
 #include "role/run_worker.h"
 
+#include "api/api_signal.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/crew.h"
@@ -357,16 +358,21 @@ static void on_signal(struct watch *watch, int events LS_UNUSED)
 	struct worker_role *w = LS_CONTAINER_OF(watch, struct worker_role, signals);
 
 	/* A terminal's Ctrl-C reaches us too, and is the master's business; an operator's SIGTERM replaces this process. */
-	for (int sig; (sig = sig_next(watch->fd, NULL)) != 0;)
-		if (sig == SIGTERM && w->loaded)
+	for (int sig, sender; (sig = sig_next(watch->fd, &sender)) != 0;)
+		if (sig != SIGTERM)
+			api_signal_deliver(sig, sender);
+		else if (w->loaded)
 			on_retire(w);
 }
 
 static int open_all(struct worker_role *w, int control)
 {
-	static const int signals[] = { SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGWINCH, 0 };
-	int r = lifeline_start(control);
-	int fd = r < 0 ? r : sig_open(signals);
+	int signals[NSIG] = { SIGTERM, SIGINT, SIGQUIT };
+	int r = lifeline_start(control), fd;
+
+	for (size_t i = 0; api_signal_allowed[i]; i++)
+		signals[3 + i] = api_signal_allowed[i];
+	fd = r < 0 ? r : sig_open(signals);
 
 	if (fd < 0)
 		return fd;
