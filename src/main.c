@@ -3,9 +3,11 @@
 #include "role/run_eval.h"
 #include "role/run_manager.h"
 #include "role/run_master.h"
+#include "role/run_program.h"
 #include "role/run_worker.h"
 #include "sys/fd.h"
 #include "sys/proc.h"
+#include "sys/spawn.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -61,11 +63,25 @@ static int play(char **argv)
 	return CLI_USAGE;
 }
 
+/* Everything but its standard descriptors is ours, not the program's. */
+static int become_program(char **argv)
+{
+	if (!is_control_socket(CONTROL_FD)) {
+		fprintf(stderr, "luaserv: roles are started by luaserv itself\n");
+		return CLI_USAGE;
+	}
+	fd_close_from(CONTROL_FD + 1);
+	fd_set_cloexec(CONTROL_FD, true);
+	return run_program(CONTROL_FD, argv);
+}
+
 int main(int argc, char **argv)
 {
 	proc_init_title(argc, argv);
 	fill_standard_descriptors();
 	if (argc == 3 && strcmp(argv[1], "--role") == 0)
 		return play(argv);
+	if (argc > SPAWN_PROGRAM_ARGS && strcmp(argv[1], "--role") == 0 && strcmp(argv[2], "program") == 0)
+		return become_program(argv);
 	return cli_main(argc, argv);
 }

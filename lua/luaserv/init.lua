@@ -46,6 +46,8 @@ for _, name in ipairs { "server", "http", "time", "co", "client", "process", "sh
 	end
 end
 
+require("luaserv.program")(luaserv)
+
 -- A server whose ports speak HTTP unless they say otherwise.
 function luaserv.http(host, port, mode, kind)
 	return luaserv.server(host, port, mode, kind):set { protocol = "http" }

@@ -72,14 +72,30 @@ static void collect_client(void *object)
 	client_let_go(c);
 }
 
+/* NULL: there is none of that name. */
+static const struct client_type *find_type(const char *name)
+{
+	for (size_t i = 0; i < LS_COUNT(types); i++)
+		if (strcmp(name, types[i].name) == 0)
+			return &types[i];
+	return NULL;
+}
+
+static struct client *new_object(const struct client_type *type)
+{
+	struct client *c = xzalloc(sizeof *c);
+
+	c->type = type;
+	c->out.file = -1;
+	client_opts_init(&c->opts);
+	return c;
+}
+
 static int new_client(lua_State *L)
 {
 	const char *name = luaL_optstring(L, 1, "tcp");
-	const struct client_type *type = NULL;
+	const struct client_type *type = find_type(name);
 
-	for (size_t i = 0; i < LS_COUNT(types); i++)
-		if (strcmp(name, types[i].name) == 0)
-			type = &types[i];
 	if (!type)
 		return state_error(
 			L,
@@ -88,12 +104,34 @@ static int new_client(lua_State *L)
 			name);
 
 	struct bind_handle *h = bind_push(L, &client_kind, NULL);
-	struct client *c = xzalloc(sizeof *c);
 
-	c->type = type;
-	c->out.file = -1;
-	client_opts_init(&c->opts);
+	h->object = new_object(type);
+	return 1;
+}
+
+int api_client_push_connected(lua_State *L, int fd)
+{
+	struct bind_handle *h = bind_push(L, &client_kind, NULL);
+	struct client *c = new_object(find_type("unix"));
+
 	h->object = c;
+	client_note_loop(L, c);
+
+	int r = client_open_wire(c, fd);
+
+	c->connected = r == 0;
+	return r;
+}
+
+static int client_shutdown(lua_State *L)
+{
+	const struct client *c = bind_self(L);
+
+	if (!c->wire)
+		return client_fail_unconnected(L);
+	if (shutdown(wire_fd(c->wire), SHUT_WR) < 0)
+		return bind_fail(L, errno, "%s", strerror(errno));
+	lua_pushboolean(L, 1);
 	return 1;
 }
 
@@ -117,6 +155,8 @@ static const struct bind_row methods[] = {
 	  "recvfrom(timeout) -> data, host, port | nil, message, code: a datagram and its sender." },
 	{ "sendfile", client_sendfile, "sn?n?n?", ROLES | BIND_WAITS,
 	  "sendfile(path, offset = 0, length, timeout) -> bytes | nil, message, code." },
+	{ "shutdown", client_shutdown, "", ROLES,
+	  "shutdown() -> true | nil, message, code: no more is sent, which the peer sees as the end; what it sends is still received." },
 	{ "close", client_close, "", ROLES, "close() -> true: who waits is told that the client was closed." },
 	{ "is_connected", client_is_connected, "", ROLES,
 	  "is_connected() -> boolean: connected, and neither an end nor an error was seen." },

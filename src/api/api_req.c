@@ -213,7 +213,15 @@ static int push_path(lua_State *L, void *object)
 	char *room = lua_newuserdata(L, path.len);
 
 	lua_pushlstring(L, room, codec_url_decode(path, false, room));
+	lua_remove(L, -2);
 	return 1;
+}
+
+/* Swoole's request_uri: the path as it was sent, without the query. */
+static int push_raw_path(lua_State *L, void *object)
+{
+	struct request *r = object;
+	return push_str(L, http_head_str(&r->view, r->view.head->path));
 }
 
 static int push_version(lua_State *L, void *object)
@@ -296,7 +304,7 @@ static int push_server(lua_State *L, void *object)
 	struct request *r = object;
 	static const struct bind_field fields[] = {
 		{ "request_method", push_method },
-		{ "request_uri", push_target },
+		{ "request_uri", push_raw_path },
 		{ "path_info", push_path },
 		{ "query_string", push_query_string },
 		{ "request_time_float", push_request_time },
@@ -306,13 +314,15 @@ static int push_server(lua_State *L, void *object)
 
 	if (cached(L, r, "server"))
 		return 1;
-	lua_createtable(L, 0, LS_COUNT(fields) + 2);
+	lua_createtable(L, 0, LS_COUNT(fields) + 3);
 	for (unsigned i = 0; i < LS_COUNT(fields); i++)
 		if (fields[i].push(L, r))
 			lua_setfield(L, -2, fields[i].name);
 	lua_pushstring(L, r->view.head->version_minor ? "HTTP/1.1" : "HTTP/1.0");
 	lua_setfield(L, -2, "server_protocol");
-	lua_pushinteger(L, r->port->number);
+	lua_pushnumber(L, (lua_Number)(r->view.head->received_us / 1000000));
+	lua_setfield(L, -2, "request_time");
+	lua_pushinteger(L, settings_port_number(r->port));
 	lua_setfield(L, -2, "server_port");
 	remember(L, r, "server");
 	return 1;

@@ -30,7 +30,16 @@ enum lua_role {
 enum { LUA_ROLE_SERVING = LUA_ROLE_WORKER | LUA_ROLE_TASK | LUA_ROLE_PROCESS, LUA_ROLE_ALL = 31 };
 
 /* Pointers kept beside the state, one per owner: found without the Lua stack, in about 2 ns. */
-enum state_slot { STATE_SCHED, STATE_APP, STATE_KINDS, STATE_TIMERS, STATE_HOST, STATE_EVENTS, STATE_SLOTS };
+enum state_slot {
+	STATE_SCHED,
+	STATE_APP,
+	STATE_KINDS,
+	STATE_TIMERS,
+	STATE_HOST,
+	STATE_EVENTS,
+	STATE_PROGRAMS,
+	STATE_SLOTS
+};
 
 /* What the allocator knows; state_of() finds it.  STATE_HOST is for whoever runs the state (the worker). */
 struct state {

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -83,6 +84,16 @@ void sig_let_end(int sig, bool on)
 	sigemptyset(&set);
 	sigaddset(&set, sig);
 	pthread_sigmask(on ? SIG_UNBLOCK : SIG_BLOCK, &set, NULL);
+}
+
+int sig_find(const char *name)
+{
+	size_t skip = strncmp(name, "SIG", 3) == 0 ? 3 : 0;
+
+	for (size_t i = 1; i < LS_COUNT(names); i++)
+		if (names[i] && strcmp(names[i] + 3, name + skip) == 0)
+			return (int)i;
+	return 0;
 }
 
 const char *sig_name(int sig)

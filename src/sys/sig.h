@@ -15,6 +15,8 @@ int sig_next(int fd, int *sender);
 void sig_block_all(void);
 /* On: the signal ends this process at once, as it does by default, though it is read from a signalfd otherwise.  This thread. */
 void sig_let_end(int sig, bool on);
+/* The number of "SIGTERM" or "TERM"; 0: none is called so. */
+int sig_find(const char *name);
 /* "SIGTERM". */
 const char *sig_name(int sig);
 /* On SIGSEGV, SIGBUS, SIGABRT, SIGFPE, SIGILL: writes one line with the role and the signal by write(2) on an alternate

@@ -37,7 +37,7 @@ static int set_inet(struct sock_addr *addr, const char *host, uint16_t port)
 		text = str_make(text.p + 1, text.len - 2);
 	if (!str_copy(text, bare, sizeof bare))
 		return -EINVAL;
-	if (inet_pton(AF_INET6, bare, &addr->v6.sin6_addr) == 1) {
+	if (memchr(text.p, ':', text.len) && inet_pton(AF_INET6, bare, &addr->v6.sin6_addr) == 1) {
 		addr->v6.sin6_family = AF_INET6;
 		addr->v6.sin6_port = htons(port);
 		addr->len = sizeof addr->v6;
@@ -105,6 +105,19 @@ const char *sock_text(const struct sock_addr *addr, char *out)
 	return out;
 }
 
+/* As inet_ntop() would, which goes through printf: it is done for each datagram. */
+static void put_ipv4(const uint8_t ip[4], char *out)
+{
+	for (int i = 0; i < 4; i++) {
+		if (ip[i] >= 100)
+			*out++ = (char)('0' + ip[i] / 100);
+		if (ip[i] >= 10)
+			*out++ = (char)('0' + ip[i] / 10 % 10);
+		*out++ = (char)('0' + ip[i] % 10);
+		*out++ = i < 3 ? '.' : '\0';
+	}
+}
+
 const char *sock_peer_text(const struct sock_peer *peer, char *out)
 {
 	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
@@ -112,9 +125,9 @@ const char *sock_peer_text(const struct sock_peer *peer, char *out)
 	if (peer->family == AF_UNIX)
 		str_copy(LS_STR("unix:"), out, SOCK_TEXT_MAX);
 	else if (peer->family == AF_INET)
-		inet_ntop(AF_INET, peer->ip, out, SOCK_TEXT_MAX);
+		put_ipv4(peer->ip, out);
 	else if (peer->family == AF_INET6 && memcmp(peer->ip, mapped, sizeof mapped) == 0)
-		inet_ntop(AF_INET, peer->ip + sizeof mapped, out, SOCK_TEXT_MAX);
+		put_ipv4(peer->ip + sizeof mapped, out);
 	else if (peer->family == AF_INET6)
 		inet_ntop(AF_INET6, peer->ip, out, SOCK_TEXT_MAX);
 	else

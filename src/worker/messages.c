@@ -57,6 +57,7 @@ struct messages {
 	unsigned since_prune;
 	struct list letters;
 	struct timer timer;
+	struct log_every unwanted;
 };
 
 static size_t weight(const struct message *msg)
@@ -237,14 +238,29 @@ static void on_done(struct task *t, int status)
 	worker_count_end(w);
 }
 
+/* Senders are told at once where there is no handler, so this one runs another app: for a moment during a reload it does. */
+static void refuse(struct worker *w, struct colleague *c, const struct origin *from)
+{
+	uint64_t swallowed;
+
+	if (c)
+		colleague_begin(c, BOARD_MESSAGES, from->number);
+	if (log_every_due(&w->messages->unwanted, 10000, &swallowed))
+		log_warn(
+			"a message from slot %u is dropped: this generation of the script has no pipe_message handler (%llu more)",
+			from->slot, (unsigned long long)swallowed);
+}
+
 /* False: max_coroutine is reached, which handler_begin() has said. */
 static bool call_handler(struct worker *w, struct colleague *c, const struct origin *from, const struct packed *value)
 {
 	struct handler_call call;
 	int handler = app_handler(w->app, 0, EVENT_pipe_message);
 
-	if (handler == LUA_NOREF)
-		return true; /* its sender has been told: all processes run the same app, but for a moment during a reload */
+	if (handler == LUA_NOREF) {
+		refuse(w, c, from);
+		return true;
+	}
 	if (!handler_begin(w, handler, "pipe_message", 0, &call))
 		return false;
 	if (c)

@@ -71,6 +71,8 @@ void worker_ready(struct worker *w, struct ready *ready);
 /* One more request or message begins. */
 void worker_count_begin(struct worker *w);
 void worker_count_end(struct worker *w);
+/* Publishes what was sent, and rings those who sleep. */
+void worker_flush_links(struct worker *w);
 /* Says in the log what came of an allocation that failed, at most every 10 s. */
 void worker_out_of_memory(struct worker *w, const char *consequence);
 /* The link that leads to a connection; NULL: no such reactor here. */

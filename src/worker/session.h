@@ -84,6 +84,9 @@ void session_let_go(struct worker *w);
 int session_pause(struct worker *w, conn_id id, bool pause);
 /* Bytes received and not yet handled. */
 uint64_t session_queued(const struct session *s);
+/* For session_app.c: closes it at once, whatever waits to be sent; asks the reactor to read it or not to, as things stand. */
+void session_reset(struct session *s);
+void session_follow_reading(struct session *s);
 /* For protocol.c: has its turn come, drops an event from its list, closes it for what the peer did. */
 void session_wake(struct session *s);
 void session_drop_event(struct session *s, struct session_event *e);

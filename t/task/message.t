@@ -125,4 +125,35 @@ matrix 'what a process that dies has not begun goes to its successor' => sub ($m
 	is($bad, 0, 'none twice, and in order');
 	cmp_ok($n - @got, '<=', $kills, 'none is missing but those that were being handled');
 };
+# A worker of the old generation, which has a handler, still sends to slots whose new workers have none.
+matrix 'what comes where no handler is any more is dropped and said, and its sender is not kept waiting' => sub ($mode) {
+	my $two = <<'LUA';
+local luaserv = require "luaserv"
+local server = luaserv.server("127.0.0.1", $PORT)
+$NOTE
+server:set { protocol = "eof", open_eof_split = true, package_eof = "\n", dispatch_mode = "fixed", message_queue_size = "64k", max_wait_time = "20s" }
+server:on("receive", function(server, fd)
+	note("waits", server.worker_id)
+	local file
+	repeat luaserv.sleep(0.01) file = io.open("$ROOT/go") until file
+	local accepted = 0
+	for i = 1, 500 do
+		if server:send_message(("m"):rep(1000), 1 - server.worker_id) then accepted = accepted + 1 end
+	end
+	server:send(fd, accepted .. "\n")
+end)
+server:on("pipe_message", function() end)
+server:start()
+LUA
+	my $server = start_server(app => $two, settings => { worker_num => 2 });
+	my $client = $server->client(timeout => 30)->send("go\n");
+
+	$server->wait_notes(1);
+	my ($code) = $server->reload(app => $two =~ s/server:on\("pipe_message", function\(\) end\)\n//r);
+	is($code, 0, 'reloaded');
+	append_file($server->root . '/go', "now\n");
+	is($client->recv_until("\n"), "500\n", 'all were accepted, in a queue of 64 KiB');
+	ok($server->wait_log(qr/a message from slot \d is dropped: this generation of the script has no pipe_message handler/), 'and it is said what became of them');
+	$server->forget_log;
+};
 done_testing();

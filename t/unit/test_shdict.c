@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-enum { BYTES = SHDICT_BYTES_MIN, KEYS = 8, KILLS = 300, LARGE = 300 };
+enum { BYTES = SHDICT_BYTES_MIN, KEYS = 8, KILLS = 500, LARGE = 300 };
 
 static int fd;
 

@@ -4,7 +4,7 @@
 #include "shared_stub.h"
 #include "tap.h"
 
-enum { ROUNDS = 3000, KILLS = 200, PATIENCE = 10000 };
+enum { ROUNDS = 3000, KILLS = 500, PATIENCE = 10000 };
 
 static int fd;
 static int told[2];

@@ -6,7 +6,7 @@
 
 #include <pthread.h>
 
-enum { THREADS = 4, ROUNDS = 50000, KILLS = 300 };
+enum { THREADS = 4, ROUNDS = 50000, KILLS = 500 };
 
 struct area {
 	struct segment_head head;

@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-enum { ROWS = 16, DATA = 64, WORDS = DATA / 8, KEYS = 8, READS = 200000, KILLS = 300 };
+enum { ROWS = 16, DATA = 64, WORDS = DATA / 8, KEYS = 8, READS = 200000, KILLS = 500 };
 
 struct table {
 	struct shtable t;

@@ -79,6 +79,7 @@
 ---@field task_tmpdir? string Directory for data of tasks that is too large for a message of the queue (8192 bytes); made if it is missing. Default: /tmp.
 ---@field message_max_size? integer|string Largest value that may be sent to another process: the data of a task, its result, a message. Default: 64m.
 ---@field message_queue_size? integer|string Bytes of messages that one process may have sent to another and that this one has not begun to handle; then server:send_message() waits. Default: 16m.
+---@field max_programs? integer Programs of luaserv.process{ … } and luaserv.exec that one process may run at a time. Default: 100.
 ---@field max_request? integer A worker is replaced after so many requests or messages; 0: never. Default: 0.
 ---@field max_request_grace? integer|"auto" Random extra requests before a worker is replaced, so that they do not all leave together; auto is half of max_request. Default: auto.
 ---@field max_wait_time? number|string How long a stopping worker may finish its work before it is killed. Default: 30s.

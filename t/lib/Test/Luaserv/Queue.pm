@@ -36,12 +36,16 @@ sub remove ($self) {
 	return $q->remove;
 }
 
-# The ids of all queues there are.
-sub ids {
+# Ids of all queues, or of those that one of these processes was the last to write to: other tests have theirs at the same time.
+sub ids (@pids) {
+	my %writer = map { $_ => 1 } @pids;
+
 	open my $in, '<', '/proc/sysvipc/msg' or die "/proc/sysvipc/msg: $!\n";
 	<$in>;
-	return map { (split)[1] } <$in>;
+	return map { $_->[1] } grep { !@pids || $writer{ $_->[5] } } map { [split] } <$in>;
 }
+
+sub exists ($id) { return scalar grep { $_ == $id } ids() }
 
 END {
 	if ($$ == $owner) {
