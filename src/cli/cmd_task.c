@@ -17,6 +17,12 @@ static int push(const struct cli_args *args)
 		return cli_complain(CLI_FAILED, "%s", err.text);
 	if (r == -EAGAIN)
 		return cli_complain(CLI_FAILED, "the task queue is full");
+	if (r == -EACCES)
+		return cli_complain(
+			CLI_FAILED,
+			"the task cannot be put into the queue, or its data into %s: they belong to another user; run this as "
+			"the user that the server runs as",
+			dir);
 	if (r < 0)
 		return cli_complain(CLI_FAILED, "the task cannot be put into the queue: %s", strerror(-r));
 	return CLI_DONE;

@@ -3,7 +3,7 @@ use v5.36;
 use lib 't/lib';
 use Test::Luaserv;
 use Test::Luaserv::Queue;
-use Test::Luaserv::Util qw(run_command);
+use Test::Luaserv::Util qw(run_command server_binary);
 use Time::HiRes qw(time);
 
 my $app = <<'LUA';
@@ -494,6 +494,23 @@ matrix 'what cannot work is refused with the reason' => sub ($mode) {
 	$refused->('a key without a queue', qr/message_queue_key is 5, but with task_ipc_mode 1 no task goes through a queue; say task_ipc_mode 2 or 3/, task_ipc_mode => 1, message_queue_key => 5);
 	$refused->('a mode that is none', qr/task_ipc_mode is 4, but it must be 1 to 3/, task_ipc_mode => 4);
 	$refused->('a directory that cannot be', qr{task_tmpdir /proc/none cannot be made}, task_tmpdir => '/proc/none');
+	SKIP: {
+		my @as_nobody = qw(setpriv --reuid 65534 --regid 65534 --clear-groups);
+
+		Test::More::skip('needs root and setpriv', 1) if $> || (run_command(argv => [ @as_nobody, server_binary(), 'version' ]))[0];
+		$queue->create;
+		is_deeply([ run_command(argv => [ @as_nobody, server_binary(), 'task', 'push', '-k', $queue->hex, 'x' ]) ],
+			[ 1, '', "luaserv: the task cannot be put into the queue, or its data into /tmp: they belong to another user; run this as the user that the server runs as\n" ],
+			"another user's queue");
+		my $theirs = $server->root . '/theirs.lua';
+		spew($theirs, $server->expand($app));
+		chmod 0755, $server->root;
+		my ($code, $out, $err) = run_command(argv => [ @as_nobody, server_binary(), '-s', $theirs, '-o', "mode=$mode", '-o', 'task_worker_num=1', '-o', 'task_ipc_mode=2', '-o', 'message_queue_key=' . $queue->key ],
+			env => { LUASERV_RUNTIME_DIR => '/tmp/luaserv-nobody-' . $queue->key });
+		is($code, 1, 'a server that would use it');
+		like($err, qr/the task queue with message_queue_key ${\ $queue->hex} belongs to another user; start as that user, say another key, or remove it: ipcrm -Q ${\ $queue->hex}\n/, 'what it says');
+		File::Path::remove_tree('/tmp/luaserv-nobody-' . $queue->key);
+	}
 	$queue->create->set(qbytes => 1000);
 	$refused->('a queue that is too small', qr/the task queue holds 1000 bytes, which is less than one message of 8192; say sysctl kernel\.msgmnb=16384 or more/, message_queue_key => $queue->key);
 	$queue->remove;
