@@ -47,6 +47,7 @@ for _, name in ipairs { "server", "http", "time", "co", "client", "process", "sh
 end
 
 require("luaserv.program")(luaserv)
+require("luaserv.process_pool")(luaserv)
 
 -- A server whose ports speak HTTP unless they say otherwise.
 function luaserv.http(host, port, mode, kind)

@@ -228,9 +228,11 @@ static void set_constants(lua_State *L, const struct app *app)
 {
 	const struct worker *w = worker_current();
 
-	lua_pushstring(L, app->settings.ports[0].host);
-	bind_set_constant(L, &server_kind, "host");
-	set_number(L, "port", settings_port_number(&effective(app)->ports[0]));
+	if (app->settings.n_ports) {
+		lua_pushstring(L, app->settings.ports[0].host);
+		bind_set_constant(L, &server_kind, "host");
+		set_number(L, "port", settings_port_number(&effective(app)->ports[0]));
+	}
 	set_time_functions(L);
 	set_broadcast(L);
 	if (!w)
@@ -355,6 +357,8 @@ static const struct bind_row server_methods[] = {
 static const struct bind_kind server_kind = { .name = "server", .methods = server_methods };
 
 /* server(host, port, mode, type) */
+#define NO_PORT "none"
+
 static int make_server(lua_State *L)
 {
 	struct app *app = app_of(L);
@@ -372,7 +376,8 @@ static int make_server(lua_State *L)
 	}
 	lua_settop(L, 4);
 	lua_remove(L, 3);
-	add_port(L, app, 1);
+	if (lua_type(L, 1) != LUA_TSTRING || strcmp(lua_tostring(L, 1), NO_PORT) != 0)
+		add_port(L, app, 1);
 	app->has_server = true;
 	set_constants(L, app);
 	bind_push(L, &server_kind, app);
@@ -383,7 +388,7 @@ static int make_server(lua_State *L)
 
 static const struct bind_row functions[] = {
 	{ "server", make_server, "s?i?s?s?", LUA_ROLE_ALL,
-	  "server(host = \"0.0.0.0\", port = 0, mode = \"process\", type = \"tcp\") -> server" },
+	  "server(host = \"0.0.0.0\", port = 0, mode = \"process\", type = \"tcp\") -> server; host \"none\": without a port." },
 	{ NULL, NULL, NULL, 0, NULL },
 };
 

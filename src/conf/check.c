@@ -15,9 +15,15 @@ static bool has_event(const struct port *p, enum settings_event event)
 
 static int check_has_port(const struct settings *s, struct err *err)
 {
-	if (s->n_ports > 0)
+	bool has_work = s->n_processes > 0 || s->events & (1ULL << EVENT_worker_start) ||
+	                (s->task_worker_num > 0 && s->message_queue_key);
+
+	if (s->n_ports > 0 || has_work)
 		return 0;
-	return err_set(err, -EINVAL, "the script opens no port, so there is nothing to serve");
+	return err_set(
+		err, -EINVAL,
+		"the script opens no port, and has no user process, no worker_start handler and no tasks of a queue: there is "
+		"nothing to do");
 }
 
 static int check_ring_size(const struct settings *s, struct err *err)

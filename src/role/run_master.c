@@ -104,7 +104,8 @@ static void announce(struct master *m)
 	if (m->keeper.o.reactors)
 		snprintf(reactors, sizeof reactors, ", %u reactors", m->keeper.o.reactors);
 	settings_text(s, NULL, settings_find("mode"), mode, sizeof mode);
-	log_notice("luaserv %s serves %s (%s mode, %llu workers%s), pid %d", LS_VERSION, where ? where : "", mode,
+	log_notice("luaserv %s %s%s (%s mode, %llu workers%s), pid %d", LS_VERSION,
+	           s->n_ports ? "serves " : "runs without a port", where ? where : "", mode,
 	           (unsigned long long)s->worker_num, reactors, getpid());
 	free(where);
 }

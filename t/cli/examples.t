@@ -63,6 +63,12 @@ my %proofs = (
 		$client->send("\n");
 		like($client->recv_all, qr/\A(?:new\.txt\n)*\z/, 'and ends when it is told to');
 	},
+	pool => sub ($server) {
+		for my $word (qw(hello stressed)) {
+			my $client = $server->client->send(pack('N/a*', $word));
+			is($client->recv_all, pack('N/a*', scalar reverse $word), 'turned around');
+		}
+	},
 	proxy => sub ($server) {
 		my $orphan = $server->client;
 
