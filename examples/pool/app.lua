@@ -7,7 +7,7 @@ local luaserv = require "luaserv"
 local pool = luaserv.process_pool(2, "socket")
 
 pool:listen(os.getenv "HOST" or "127.0.0.1", tonumber(os.getenv "PORT" or 9509))
-pool:on("message", function(pool, word)
+pool:on("message", function(_, word)
 	pool:write(word:reverse())
 end)
 pool:start()

@@ -65,7 +65,8 @@ function kinds.socket(self)
 end
 
 function kinds.message_queue(self)
-	local message = self.handlers.message or refuse "ipc \"message_queue\" wants a message handler: pool:on(\"message\", fn)"
+	local message = self.handlers.message
+		or refuse "ipc \"message_queue\" wants a message handler: pool:on(\"message\", fn)"
 	self.role = "task"
 	self.server:set {
 		worker_num = 1,
