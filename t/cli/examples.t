@@ -63,6 +63,11 @@ my %proofs = (
 		$client->send("\n");
 		like($client->recv_all, qr/\A(?:new\.txt\n)*\z/, 'and ends when it is told to');
 	},
+	counter => sub ($server) {
+		is($server->get('/a')->body, "welcome to /a, visit $_\n", "visit $_") for 1, 2;
+		is($server->get('/b')->body, "welcome to /b, visit 1\n", 'another page');
+		is($server->get('/')->body, "/a 2\n/b 1\n4 requests\n", 'all of them');
+	},
 	pool => sub ($server) {
 		for my $word (qw(hello stressed)) {
 			my $client = $server->client->send(pack('N/a*', $word));
