@@ -11,12 +11,25 @@ local function refuse(...)
 	error("luaserv.process: " .. (...):format(select(2, ...)), 0)
 end
 
-local kinds = { cwd = "string", env = "table", stderr = "string", daemon = "boolean", name = "string" }
+local START = { cwd = "string", env = "table", stderr = "string", daemon = "boolean", name = "string" }
+local EXEC = {
+	cwd = "string",
+	env = "table",
+	stderr = "string",
+	input = "string",
+	timeout = "number",
+	max_output = "number",
+}
 
-local function check(opts)
+local function check(opts, kinds)
 	for key, value in pairs(opts) do
 		if not kinds[key] then
-			refuse("a program has no option \"%s\"; there are cwd, env, stderr, daemon and name", tostring(key))
+			local names = {}
+			for name in pairs(kinds) do
+				names[#names + 1] = name
+			end
+			table.sort(names)
+			refuse("there is no option \"%s\"; there are %s", tostring(key), table.concat(names, ", "))
 		elseif type(value) ~= kinds[key] then
 			refuse("%s is a %s, not a %s", key, kinds[key], type(value))
 		end
@@ -28,7 +41,6 @@ end
 
 local function new(argv, opts)
 	opts = opts or {}
-	check(opts)
 	return setmetatable({ argv = argv, opts = opts, name = opts.name or tostring(argv[1]) }, program)
 end
 
@@ -114,6 +126,7 @@ return function(luaserv)
 
 	function luaserv.process(what, opts)
 		if type(what) == "table" and not (getmetatable(what) or {}).__call then
+			check(opts or {}, START)
 			return new(what, opts)
 		end
 		return user_process(what, opts)
@@ -125,14 +138,16 @@ return function(luaserv)
 	-- takes longer than `timeout` seconds or writes more than `max_output` bytes; then it is killed.
 	function luaserv.exec(argv, opts)
 		opts = opts or {}
+		check(opts, EXEC)
 		local self = new(argv, { cwd = opts.cwd, env = opts.env, stderr = opts.stderr })
 		local ok, message, code = self:start()
 		if not ok then
 			return nil, message, code
 		end
-		local timer = opts.timeout and luaserv.after(opts.timeout * 1000, function()
+		local timer = opts.timeout and luaserv.after(math.max(1, math.ceil(opts.timeout * 1000)), function()
 			self.late = true
 			self:kill "KILL"
+			self:close() -- what it has started may still hold its output
 		end)
 		luaserv.go(function()
 			if opts.input then

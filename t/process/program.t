@@ -18,6 +18,7 @@ function asks.env() return text(luaserv.exec({ "sh", "-c", "echo $X-$HOME; pwd; 
 function asks.missing() return text(luaserv.exec { "/no/such" }) end
 function asks.directory() return text(luaserv.exec({ "true" }, { cwd = "/no/dir" })) end
 function asks.late() return text(luaserv.exec({ "sleep", "100" }, { timeout = 0.1 })) end
+function asks.held() return text(luaserv.exec({ "sh", "-c", "sleep 1 & exit 3" }, { timeout = 0.1 })) end
 function asks.much() return text(luaserv.exec({ "yes" }, { max_output = 1000000 })) end
 function asks.stderr() return text(luaserv.exec({ "sh", "-c", "echo out; echo err >&2" }, { stderr = "stdout" })) end
 function asks.signal() return text(luaserv.exec { "sh", "-c", "kill -USR1 $$; sleep 1" }) end
@@ -99,12 +100,13 @@ matrix 'run to their end' => sub ($mode) {
 	is($ask->('missing'), "nil, /no/such cannot be started: No such file or directory, 2\n", 'no such program');
 	is($ask->('directory'), "nil, true cannot be started: its directory cannot be entered: No such file or directory, 2\n", 'no such directory');
 	is($ask->('late'), "nil, sleep did not end within 0.1 seconds; it was killed, 110\n", 'a time-out');
+	is($ask->('held'), "nil, sh did not end within 0.1 seconds; it was killed, 110\n", 'one whose child holds its output');
 	is($ask->('much'), "nil, yes wrote more than 1000000 bytes (max_output); it was killed, 1203\n", 'a limit');
 	is($ask->('stderr'), "code 0, signal nil, output out,err,\n", 'both outputs');
 	is($ask->('signal'), "code nil, signal SIGUSR1, output \n", 'a signal');
 	is($ask->('through'), "true 0\n", 'four megabytes through it');
 	is($ask->('task'), "code 0, signal nil, output 1,2,3,\n", 'in a task worker');
-	like($ask->('wrong'), qr/^luaserv\.process: the list of a program's name and arguments is empty\|luaserv\.process: argument 1 of the program is number\|luaserv\.process: argument 0 of the program is a string with a zero byte\|luaserv\.process: a program has no option "cw"; there are cwd, env, stderr, daemon and name\|luaserv\.process: cwd is a string, not a number\|luaserv\.process: stderr is "x"; it can be "log" or "stdout"\|luaserv\.process: env has names and their values/, 'mistakes');
+	like($ask->('wrong'), qr/^luaserv\.process: the list of a program's name and arguments is empty\|luaserv\.process: argument 1 of the program is number\|luaserv\.process: argument 0 of the program is a string with a zero byte\|luaserv\.process: there is no option "cw"; there are cwd, daemon, env, name, stderr\|luaserv\.process: cwd is a string, not a number\|luaserv\.process: stderr is "x"; it can be "log" or "stdout"\|luaserv\.process: env has names and their values/, 'mistakes');
 };
 
 matrix 'talked to, waited for, and not too many' => sub ($mode) {
