@@ -29,7 +29,9 @@ static const struct lua_module modules[] = {
 	{ "luaserv.core.client", open_nothing },
 	{ "luaserv.core.event", open_nothing },
 	{ "luaserv.core.process", open_nothing },
+	{ "luaserv.core.program", open_nothing },
 	{ "luaserv.core.shared", open_nothing },
+	{ "luaserv.core.signal", open_nothing },
 	{ NULL, NULL },
 };
 
