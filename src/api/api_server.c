@@ -356,9 +356,10 @@ static const struct bind_row server_methods[] = {
 
 static const struct bind_kind server_kind = { .name = "server", .methods = server_methods };
 
-/* server(host, port, mode, type) */
+/* The host of a server that has no port. */
 #define NO_PORT "none"
 
+/* server(host, port, mode, type) */
 static int make_server(lua_State *L)
 {
 	struct app *app = app_of(L);
@@ -388,7 +389,7 @@ static int make_server(lua_State *L)
 
 static const struct bind_row functions[] = {
 	{ "server", make_server, "s?i?s?s?", LUA_ROLE_ALL,
-	  "server(host = \"0.0.0.0\", port = 0, mode = \"process\", type = \"tcp\") -> server; host \"none\": without a port." },
+	  "server(host = \"0.0.0.0\", port = 0, mode = \"process\", type = \"tcp\") -> server: host \"none\" is one without a port." },
 	{ NULL, NULL, NULL, 0, NULL },
 };
 
