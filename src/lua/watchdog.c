@@ -9,7 +9,9 @@
 #include <time.h>
 
 enum {
-	LOOKS_PER_LIMIT = 4,
+	/* How often it looks before the time is over: a run is seen to have begun so much late. */
+	LOOKS_PER_LIMIT = 16,
+	LOOKS_PER_NOTICE = 4,
 	LOOK_MIN_MS = 1,
 	/* A signal that came where LuaJIT was busy with its own hook is lost; so it is sent until the run ends. */
 	AGAIN_MS = 20,
@@ -139,9 +141,11 @@ static uint64_t judge(struct watchdog *w, uint64_t run, uint64_t busy_ms, unsign
 
 static uint64_t pause_of(const struct watchdog *w)
 {
-	uint64_t least = w->limit_ms && w->notice_ms ? LS_MIN(w->limit_ms, w->notice_ms) : w->limit_ms + w->notice_ms;
+	uint64_t pause_ms = w->limit_ms ? w->limit_ms / LOOKS_PER_LIMIT : UINT64_MAX;
 
-	return LS_MAX(least / LOOKS_PER_LIMIT, (uint64_t)LOOK_MIN_MS);
+	if (w->notice_ms)
+		pause_ms = LS_MIN(pause_ms, w->notice_ms / LOOKS_PER_NOTICE);
+	return LS_MAX(pause_ms, (uint64_t)LOOK_MIN_MS);
 }
 
 static void *watch(void *arg)

@@ -295,7 +295,9 @@ sub problems ($self) {
 	my @expected = @{ $self->{expected} || [] };
 
 	for my $file (glob "$self->{root}/logs/{asan,ubsan,tsan,lsan}.*") {
-		push @found, "A sanitizer reports:\n" . substr slurp($file), 0, 4000;
+		# The search for leaks at exit says so of a thread that is just ending; it reports nothing.
+		my $report = slurp($file) =~ s/^==\d+==Unable to get registers from thread \d+\.\n//mgr;
+		push @found, "A sanitizer reports:\n" . substr $report, 0, 4000 if $report ne '';
 	}
 	for my $line (split /\n/, slurp("$self->{root}/logs/stderr") . $self->log) {
 		next if $line !~ $alarming;

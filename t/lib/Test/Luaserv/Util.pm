@@ -22,12 +22,12 @@ our @EXPORT_OK = qw(
 my $root = abs_path(dirname(__FILE__) . '/../../../..');
 
 sub repo_root { return $root }
-sub build_name { return $ENV{LUASERV_TEST_BUILD} || (fault_points() ? 'chaos' : 'release') }
+sub build_name { return $ENV{LUASERV_TEST_BUILD} || (fault_points() ? 'asan' : 'release') }
 sub server_binary { return $ENV{LUASERV_BIN} || "$root/build/" . build_name() . '/bin/luaserv' }
 sub build_dir { return dirname(dirname(server_binary())) }
 sub test_modes { return split /[\s,]+/, ($ENV{LUASERV_TEST_MATRIX} || 'process,base') }
 
-# What the server is to do wrong on purpose (src/base/faults.def); such a server comes from build/chaos. Not read_byte: apps
+# What the server is to do wrong on purpose (src/base/faults.def); such a server comes from build/asan, which has fault points. Not read_byte: apps
 # without framing get what was read, and their tests count on that.
 my $chaos = 'accept_again=2,read_again=3,write_again=3,write_byte=2';
 
@@ -37,9 +37,9 @@ sub fault_points {
 }
 
 # Deadlines are written for a release build on a busy machine; sanitizers get more.
-my %slowness = (release => 1, asan => 5, tsan => 10, chaos => 10, valgrind => 20);
+my %slowness = (release => 1, asan => 5, tsan => 10, valgrind => 20);
 
-sub seconds ($n) { return $n * ($ENV{LUASERV_TEST_SLOWNESS} || $slowness{ build_name() } || 1) }
+sub seconds ($n) { return $n * ($ENV{LUASERV_TEST_SLOWNESS} || ($slowness{ build_name() } || 1) * (fault_points() ? 2 : 1)) }
 
 sub now { return clock_gettime(CLOCK_MONOTONIC) }
 
