@@ -88,10 +88,10 @@ def main():
             print(f"  {name:34} {statistics.median(alone):6.2f} {statistics.median(both):6.2f}")
         before = server.resident()
         for size in (100, 300):
-            seconds, slowest, late, over, count, evicted, capacity, free = server.ask(f"fill|{args.keys}|{size}", clients[:1])[0]
+            seconds, slowest, over, count, evicted, capacity, free = server.ask(f"fill|{args.keys}|{size}", clients[:1])[0]
             print(
                 f"{args.keys} keys with {size} bytes in {int(capacity) >> 20} MiB: {args.keys / float(seconds) / 1e6:.2f} million a second; slowest "
-                f"{slowest} us of CPU, {late} us by the clock; {over} above 1 ms of CPU; {count} held, {evicted} evicted so far, {int(free) >> 20} MiB free"
+                f"{slowest} us, {over} above 1 ms; {count} held, {evicted} evicted so far, {int(free) >> 20} MiB free"
             )
         print(f"resident, both workers: {before} MiB before, {server.resident()} MiB after")
     finally:

@@ -17,8 +17,8 @@ server:set {
 local measures, ended = {}, nil
 
 -- count tasks with 64 under way
-function measures.tasks(count, size)
-	local data, given, got = ("x"):rep(size), 0, 0
+function measures.tasks(count, size, letter)
+	local data, given, got = (letter or "x"):rep(size), 0, 0
 	local done = luaserv.channel(1)
 	local function give()
 		given = given + 1
@@ -36,6 +36,11 @@ function measures.tasks(count, size)
 		give()
 	end
 	done:pop()
+end
+
+-- The same, with a result of two bytes.
+function measures.one_way(count, size)
+	return measures.tasks(count, size, "s")
 end
 
 function measures.task_wait(count, size)
@@ -66,7 +71,7 @@ server:on("receive", function(server, fd, _, line)
 end)
 
 server:on("task", function(_, _, _, data)
-	return data
+	return data:byte() == 115 and "ok" or data -- "s": a short result is asked for
 end)
 
 server:on("finish", function()
