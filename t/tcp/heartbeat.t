@@ -78,7 +78,9 @@ matrix 'heartbeat() names who was silent too long, and closes it if asked' => su
 		my $asker = $server->client;
 		is($asker->send("silent $id$close\n")->recv_until("\n"), "1 true\n", 'the protected one is silent, too, once it is exposed');
 		is($safe->recv_all, '', 'and it is closed');
-		is((sort map { (split)[0] } ($server->wait_notes(2)))[1], $close ? 'server' : 'heartbeat', 'by whom');
+		# Once it is exposed its time is over as well: on a busy machine the reactor may be quicker than the call that closes it.
+		my $by = (sort map { (split)[0] } ($server->wait_notes(2)))[1];
+		ok($by eq 'heartbeat' || ($close && $by eq 'server'), "by whom: $by");
 	}
 };
 
