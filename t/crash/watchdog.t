@@ -27,7 +27,7 @@ server:start()
 LUA
 
 matrix 'a loop that does not yield gets an error, whatever its shape' => sub ($mode) {
-	my $server = start_server(app => $app, settings => { max_execution_time => '1s' });
+	my $server = start_server(app => $app, settings => { max_execution_time => '700ms' });
 	my ($pid) = $server->worker_pids;
 
 	for my $shape (qw(empty arithmetic calls tail strings pcall coroutine)) {
