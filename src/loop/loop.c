@@ -76,12 +76,20 @@ static void run_uv(struct loop *l)
 	uv_run(&l->uv, UV_RUN_NOWAIT);
 }
 
+uint64_t loop_wall_us(struct loop *l)
+{
+	if (l->wall_us == 0)
+		l->wall_us = clock_wall_us();
+	return l->wall_us;
+}
+
 /* Waits and tells every watch what happened. */
 static void handle_events(struct loop *l, int timeout)
 {
 	int n = epoll_wait(l->epoll, l->events, LOOP_BATCH, timeout);
 
 	l->now_ms = clock_ms();
+	l->wall_us = 0;
 	l->n_events = n > 0 ? n : 0; /* EINTR: a debugger came and went */
 	for (int i = 0; i < l->n_events; i++) {
 		void *what = l->events[i].data.ptr;

@@ -35,6 +35,7 @@ struct loop {
 	struct list closing; /* struct watch.closing: on_closed is due at the end of the turn */
 	struct timer_wheel wheel;
 	uint64_t now_ms;
+	uint64_t wall_us; /* 0: not read since the last sleep */
 	uint64_t turns;
 	bool uv_due; /* libuv must run before we sleep: it got new handles, or some are closing */
 	bool stopping;
@@ -60,3 +61,6 @@ static inline uint64_t loop_now(const struct loop *l)
 {
 	return l->now_ms;
 }
+
+/* The wall clock in microseconds since 1970, read at most once after the sleep of each turn. */
+uint64_t loop_wall_us(struct loop *l);

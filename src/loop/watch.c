@@ -8,18 +8,23 @@ void watch_on_events(struct watch *w, uint32_t events)
 	/* An error or a hang-up shows at the next read or write, where it gets its errno. */
 	if (events & (EPOLLERR | EPOLLHUP))
 		events |= WATCH_READ | WATCH_WRITE;
-	w->on_event(w, (int)(events & (WATCH_READ | WATCH_WRITE | WATCH_ERROR | WATCH_HANGUP)));
+	w->on_event(w, (int)(events & (WATCH_READ | WATCH_WRITE | WATCH_ERROR | WATCH_HANGUP | WATCH_PEER_DONE)));
+}
+
+int watch_open_for(struct watch *w, struct loop *l, int fd, int events, void (*on_event)(struct watch *w, int events))
+{
+	struct epoll_event e = { .events = (uint32_t)events, .data.ptr = w };
+
+	if (epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &e) < 0)
+		return -errno;
+	*w = (struct watch){ .loop = l, .on_event = on_event, .fd = fd, .events = events };
+	list_init(&w->closing);
+	return 0;
 }
 
 int watch_open(struct watch *w, struct loop *l, int fd, void (*on_event)(struct watch *w, int events))
 {
-	struct epoll_event e = { .events = WATCH_READ, .data.ptr = w };
-
-	if (epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &e) < 0)
-		return -errno;
-	*w = (struct watch){ .loop = l, .on_event = on_event, .fd = fd, .events = WATCH_READ };
-	list_init(&w->closing);
-	return 0;
+	return watch_open_for(w, l, fd, WATCH_READ, on_event);
 }
 
 /* An empty set still reports errors, again and again: a watch that waits for nothing is taken out. */
@@ -41,12 +46,13 @@ void watch_set(struct watch *w, int events)
 		w->events = events;
 }
 
-void watch_edges(struct watch *w)
+void watch_again(struct watch *w)
 {
-	struct epoll_event e = { .events = EPOLLIN | EPOLLET, .data.ptr = w };
+	struct epoll_event e = { .events = (uint32_t)w->events, .data.ptr = w };
 
-	if (epoll_ctl(w->loop->epoll, operation(w->events, WATCH_READ), w->fd, &e) == 0)
-		w->events = WATCH_READ;
+	/* It is watched with these very events, so nothing has to be allocated and nothing can fail. */
+	if (w->fd >= 0 && w->events != 0)
+		(void)epoll_ctl(w->loop->epoll, EPOLL_CTL_MOD, w->fd, &e);
 }
 
 int watch_release(struct watch *w, void (*on_closed)(struct watch *w))

@@ -124,6 +124,10 @@ static bool wants_input(const struct conn *c)
 	       !c->pc.close_when_sent && !c->peer_done && !list_linked(&c->stalled);
 }
 
+/* How a connection that only reads is watched.  The end of the peer's side is asked for because it may come together with the
+ * last bytes, and a read that gets those leaves it to be told. */
+static const int BY_EDGES = WATCH_READ | WATCH_EDGES | WATCH_PEER_DONE;
+
 /* Reading is begun at once but given up only when an event came that nobody wants: most pauses end before that, and each
  * change costs system calls. */
 static void watch_what_matters(struct conn *c)
@@ -132,13 +136,14 @@ static void watch_what_matters(struct conn *c)
 
 	if (c->state == CONN_LINGER || wants_input(c) || (c->state == CONN_OPEN && c->pc.aborted && !c->peer_done))
 		events |= WATCH_READ;
-	watch_set(&c->watch, events);
+	/* Writing goes by levels: a short write need not mean that the socket is full. */
+	watch_set(&c->watch, events == WATCH_READ ? BY_EDGES : events);
 }
 
 /* A reset is still noticed. */
 static void stop_reading(struct conn *c)
 {
-	watch_set(&c->watch, (c->watch.events & ~WATCH_READ) | WATCH_ERROR);
+	watch_set(&c->watch, (c->watch.events & WATCH_WRITE) | WATCH_ERROR);
 }
 
 /* Something came while the peer is not to be read.  A socket in error has lost what it held, so nothing is worth waiting for; one
@@ -284,12 +289,25 @@ static void on_bytes(struct conn *c, struct str bytes)
 	settle(c, true);
 }
 
-/* Reads and drops, so that the peer can read what we sent last before a reset destroys it (RFC 9112 §9.6). */
-static void read_and_drop(struct conn *c)
+/* As recv() into the owner's buffer; -EAGAIN and -EINTR are no errors.  What it leaves in the socket is told once more. */
+static ssize_t read_some(struct conn *c, int events)
 {
-	ssize_t n = recv(c->watch.fd, c->owner->read_buf, c->owner->read_cap, 0);
+	size_t room = FAULT(read_byte) ? 1 : c->owner->read_cap;
+	ssize_t n = FAULT(read_again) ? -EINTR : recv(c->watch.fd, c->owner->read_buf, room, 0);
 
-	if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
+	if (n == -1)
+		n = -errno;
+	if (n == (ssize_t)room || n == -EINTR || (n > 0 && events & (WATCH_PEER_DONE | WATCH_HANGUP | WATCH_ERROR)))
+		watch_again(&c->watch);
+	return n;
+}
+
+/* Reads and drops, so that the peer can read what we sent last before a reset destroys it (RFC 9112 §9.6). */
+static void read_and_drop(struct conn *c, int events)
+{
+	ssize_t n = read_some(c, events);
+
+	if (n > 0 || n == -EAGAIN || n == -EINTR)
 		return;
 	if (c->state == CONN_LINGER) {
 		conn_drop(c);
@@ -299,20 +317,10 @@ static void read_and_drop(struct conn *c)
 	}
 }
 
-/* As recv() into the owner's buffer. */
-static ssize_t read_some(struct conn *c)
-{
-	if (FAULT(read_again)) {
-		errno = EAGAIN;
-		return -1;
-	}
-	return recv(c->watch.fd, c->owner->read_buf, FAULT(read_byte) ? 1 : c->owner->read_cap, 0);
-}
-
 static void on_readable(struct conn *c, int events)
 {
 	if (c->state == CONN_LINGER || (c->pc.aborted && !c->peer_done)) {
-		read_and_drop(c);
+		read_and_drop(c, events);
 		return;
 	}
 	if (!wants_input(c) || (!c->proxied && !c->owner->may_read(c))) {
@@ -320,7 +328,7 @@ static void on_readable(struct conn *c, int events)
 		return;
 	}
 
-	ssize_t n = read_some(c);
+	ssize_t n = read_some(c, events);
 
 	if (n > 0) {
 		on_bytes(c, str_make(c->owner->read_buf, (size_t)n));
@@ -329,7 +337,7 @@ static void on_readable(struct conn *c, int events)
 	} else if (n == 0) {
 		c->peer_done = true;
 		settle(c, true);
-	} else if (errno != EAGAIN && errno != EINTR) {
+	} else if (n != -EAGAIN && n != -EINTR) {
 		conn_kill(c, CLOSE_BY_PEER, CLOSE_PEER_RESET);
 	}
 }
@@ -515,7 +523,7 @@ static void on_event(struct watch *w, int events)
 int conn_open(struct conn *c, struct conn_owner *owner, int fd, const struct settings *settings,
               const struct port *port, const struct sock_peer *peer, const struct sink *sink)
 {
-	int r = watch_open(&c->watch, owner->loop, fd, on_event);
+	int r = watch_open_for(&c->watch, owner->loop, fd, BY_EDGES, on_event);
 
 	if (r < 0)
 		return r;

@@ -288,12 +288,8 @@ static int init(struct reactor *r, struct loop *loop, const struct reactor_opts 
 		r->access = access_log_new(loop, opts->access_log, opts->settings);
 	if (opts->bell < 0)
 		return 0;
-
-	int got = watch_open(&r->bell, loop, opts->bell, on_bell);
-
-	if (got == 0)
-		watch_edges(&r->bell);
-	return got;
+	/* By edges, so that it need not be read. */
+	return watch_open_for(&r->bell, loop, opts->bell, WATCH_READ | WATCH_EDGES, on_bell);
 }
 
 static void fini(struct reactor *r)

@@ -245,12 +245,12 @@ struct worker *worker_new(const struct worker_opts *opts)
 
 int worker_set_bell(struct worker *w, int bell)
 {
-	int r = watch_open(&w->bell, w->o.loop, bell, on_bell);
+	/* By edges, so that it need not be read. */
+	int r = watch_open_for(&w->bell, w->o.loop, bell, WATCH_READ | WATCH_EDGES, on_bell);
 
 	if (r < 0)
 		return r;
 	w->has_bell = true;
-	watch_edges(&w->bell);
 	return 0;
 }
 
