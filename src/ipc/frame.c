@@ -6,7 +6,7 @@
 #include <errno.h>
 
 static_assert(sizeof(struct frame) == 32, "frames are written and read by two processes");
-static_assert(sizeof(struct frame_open) == 24 && sizeof(struct frame_closed) == 16, "as frames.def says");
+static_assert(sizeof(struct frame_open) == 28 && sizeof(struct frame_closed) == 16, "as frames.def says");
 static_assert(sizeof(struct frame_file) == 16, "as frames.def says");
 
 struct frame_row {

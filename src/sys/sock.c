@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <net/if.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <stddef.h>
@@ -24,11 +25,28 @@ static int set_unix(struct sock_addr *addr, struct str path)
 	return str_copy(path, addr->un.sun_path, PATH_CAP) ? 0 : -ENAMETOOLONG;
 }
 
+/* Takes "%eth0" or "%2" off the end of an IPv6 address.  False: there is no such interface. */
+static bool take_scope(char *host, uint32_t *scope)
+{
+	char *sign = strchr(host, '%');
+	uint64_t number;
+
+	*scope = 0;
+	if (!sign)
+		return true;
+	*sign = '\0';
+	if (str_to_u64(str_from(sign + 1), &number) == 0 && number <= UINT32_MAX)
+		*scope = (uint32_t)number;
+	else
+		*scope = if_nametoindex(sign + 1);
+	return *scope != 0;
+}
+
 /* -EINVAL: `host` is no numeric address. */
 static int set_inet(struct sock_addr *addr, const char *host, uint16_t port)
 {
 	struct str text = str_from(host);
-	char bare[INET6_ADDRSTRLEN];
+	char bare[INET6_ADDRSTRLEN + IF_NAMESIZE];
 
 	*addr = (struct sock_addr){ 0 };
 	if (text.len == 0 || str_eq(text, LS_STR("*")))
@@ -37,7 +55,9 @@ static int set_inet(struct sock_addr *addr, const char *host, uint16_t port)
 		text = str_make(text.p + 1, text.len - 2);
 	if (!str_copy(text, bare, sizeof bare))
 		return -EINVAL;
-	if (memchr(text.p, ':', text.len) && inet_pton(AF_INET6, bare, &addr->v6.sin6_addr) == 1) {
+	if (strchr(bare, ':')) {
+		if (!take_scope(bare, &addr->v6.sin6_scope_id) || inet_pton(AF_INET6, bare, &addr->v6.sin6_addr) != 1)
+			return -EINVAL;
 		addr->v6.sin6_family = AF_INET6;
 		addr->v6.sin6_port = htons(port);
 		addr->len = sizeof addr->v6;
@@ -85,26 +105,6 @@ static struct str unix_path(const struct sock_addr *addr)
 	return str_make(addr->un.sun_path, strnlen(addr->un.sun_path, LS_MIN(room, (size_t)PATH_CAP)));
 }
 
-const char *sock_text(const struct sock_addr *addr, char *out)
-{
-	struct sock_peer peer = sock_peer_of(addr);
-	struct str path;
-	char ip[SOCK_TEXT_MAX];
-
-	if (addr->sa.sa_family == AF_UNIX) {
-		path = unix_path(addr);
-		snprintf(out, SOCK_TEXT_MAX, "unix:%.*s", LS_STR_ARG(path));
-	} else if (addr->sa.sa_family == AF_INET) {
-		snprintf(out, SOCK_TEXT_MAX, "%.64s:%u", sock_peer_text(&peer, ip), peer.port);
-	} else if (addr->sa.sa_family == AF_INET6) {
-		inet_ntop(AF_INET6, &addr->v6.sin6_addr, ip, sizeof ip);
-		snprintf(out, SOCK_TEXT_MAX, "[%.64s]:%u", ip, peer.port);
-	} else {
-		str_copy(LS_STR("unknown"), out, SOCK_TEXT_MAX);
-	}
-	return out;
-}
-
 /* As inet_ntop() would, which goes through printf: it is done for each datagram. */
 static void put_ipv4(const uint8_t ip[4], char *out)
 {
@@ -118,6 +118,37 @@ static void put_ipv4(const uint8_t ip[4], char *out)
 	}
 }
 
+/* RFC 4007 §11.2: a link-local address alone does not say where the peer is. */
+static void put_ipv6(const struct sock_peer *peer, char *out)
+{
+	inet_ntop(AF_INET6, peer->ip, out, SOCK_TEXT_MAX);
+	if (peer->scope) {
+		size_t len = strlen(out);
+
+		snprintf(out + len, SOCK_TEXT_MAX - len, "%%%u", peer->scope);
+	}
+}
+
+const char *sock_text(const struct sock_addr *addr, char *out)
+{
+	struct sock_peer peer = sock_peer_of(addr);
+	struct str path;
+	char ip[SOCK_TEXT_MAX];
+
+	if (addr->sa.sa_family == AF_UNIX) {
+		path = unix_path(addr);
+		snprintf(out, SOCK_TEXT_MAX, "unix:%.*s", LS_STR_ARG(path));
+	} else if (addr->sa.sa_family == AF_INET) {
+		snprintf(out, SOCK_TEXT_MAX, "%.64s:%u", sock_peer_text(&peer, ip), peer.port);
+	} else if (addr->sa.sa_family == AF_INET6) {
+		put_ipv6(&peer, ip);
+		snprintf(out, SOCK_TEXT_MAX, "[%.64s]:%u", ip, peer.port);
+	} else {
+		str_copy(LS_STR("unknown"), out, SOCK_TEXT_MAX);
+	}
+	return out;
+}
+
 const char *sock_peer_text(const struct sock_peer *peer, char *out)
 {
 	static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
@@ -129,7 +160,7 @@ const char *sock_peer_text(const struct sock_peer *peer, char *out)
 	else if (peer->family == AF_INET6 && memcmp(peer->ip, mapped, sizeof mapped) == 0)
 		put_ipv4(peer->ip + sizeof mapped, out);
 	else if (peer->family == AF_INET6)
-		inet_ntop(AF_INET6, peer->ip, out, SOCK_TEXT_MAX);
+		put_ipv6(peer, out);
 	else
 		str_copy(LS_STR("unknown"), out, SOCK_TEXT_MAX);
 	return out;
@@ -145,6 +176,7 @@ struct sock_peer sock_peer_of(const struct sock_addr *addr)
 	} else if (addr->sa.sa_family == AF_INET6) {
 		memcpy(peer.ip, &addr->v6.sin6_addr, sizeof addr->v6.sin6_addr);
 		peer.port = ntohs(addr->v6.sin6_port);
+		peer.scope = addr->v6.sin6_scope_id;
 	} else if (addr->sa.sa_family != AF_UNIX) {
 		return peer;
 	}
@@ -165,6 +197,7 @@ int sock_addr_of(const struct sock_peer *peer, struct sock_addr *out)
 	case AF_INET6:
 		memcpy(&out->v6.sin6_addr, peer->ip, sizeof out->v6.sin6_addr);
 		out->v6.sin6_port = htons(peer->port);
+		out->v6.sin6_scope_id = peer->scope;
 		out->len = sizeof out->v6;
 		return 0;
 	default:

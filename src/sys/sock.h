@@ -26,12 +26,13 @@ struct sock_addr {
 	socklen_t len;
 };
 
-/* What a peer's address takes where there are many: 20 bytes. */
+/* What a peer's address takes where there are many: 24 bytes. */
 struct sock_peer {
 	uint8_t ip[16];   /* IPv4 in the first four */
 	uint16_t port;    /* host order */
 	uint8_t family;   /* AF_INET, AF_INET6, AF_UNIX; 0: unknown */
 	uint8_t path_len; /* of struct sock_far.path; 0 elsewhere */
+	uint32_t scope;   /* the interface that a link-local IPv6 address belongs to; 0: none */
 };
 
 /* Where a datagram comes from or goes to.  Its first sock_far_size() bytes are all of it. */
@@ -40,12 +41,12 @@ struct sock_far {
 	char path[108]; /* of a unix socket; a first byte of 0: an abstract name */
 };
 
-/* `host` is a numeric IPv4 or IPv6 address (brackets allowed), "*" or "" for every IPv4 address, or "unix:/path" or a
+/* `host` is a numeric IPv4 or IPv6 address (brackets and "%eth0" or "%2" as in RFC 4007 §11 allowed), "*" or "" for every IPv4 address, or "unix:/path" or a
  * path that begins with '/', where `port` is ignored.  Names are not resolved: a listener's address is a fact. */
 int sock_parse(const char *host, uint16_t port, struct sock_addr *out, struct err *err);
 /* "127.0.0.1:80", "[::1]:80", "unix:/path". Returns `out`, of SOCK_TEXT_MAX bytes. */
 const char *sock_text(const struct sock_addr *addr, char *out);
-/* Only the address: "127.0.0.1", "::1" (IPv4-mapped ones as IPv4), "unix:". */
+/* Only the address: "127.0.0.1", "::1" (IPv4-mapped ones as IPv4), "fe80::1%2" (an interface by its number, which asks nobody), "unix:". */
 const char *sock_peer_text(const struct sock_peer *peer, char *out);
 struct sock_peer sock_peer_of(const struct sock_addr *addr);
 /* The other way, for IPv4 and IPv6; -EAFNOSUPPORT. */

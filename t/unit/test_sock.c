@@ -25,7 +25,9 @@ static void addresses(void)
 	char lengthy[300] = "unix:/";
 	struct err err = { 0 };
 	struct sock_addr addr = { .len = 77 };
+	char loopback[64];
 
+	snprintf(loopback, sizeof loopback, "[fe80::1%%%u]:80", if_nametoindex("lo"));
 	parses("127.0.0.1", "127.0.0.1:80");
 	parses("*", "0.0.0.0:80");
 	parses("", "0.0.0.0:80");
@@ -34,6 +36,12 @@ static void addresses(void)
 	parses("::1", "[::1]:80");
 	parses("[::]", "[::]:80");
 	parses("[2001:DB8::0:1]", "[2001:db8::1]:80");
+	parses("fe80::1%7", "[fe80::1%7]:80");
+	parses("[fe80::1%lo]", loopback);
+	parses("fe80::1%nowhere", "refused");
+	parses("fe80::1%0", "refused");
+	parses("fe80::1%", "refused");
+	parses("127.0.0.1%lo", "refused");
 	parses("unix:/run/a.sock", "unix:/run/a.sock");
 	parses("/run/a.sock", "unix:/run/a.sock");
 	parses("localhost", "refused");
@@ -57,11 +65,15 @@ static void peers(void)
 
 	sock_parse("::ffff:10.0.0.7", 9, &addr, NULL);
 	peer = sock_peer_of(&addr);
-	ok(sizeof peer == 20 && peer.family == AF_INET6 && peer.port == 9, "a peer takes 20 bytes");
+	ok(sizeof peer == 24 && peer.family == AF_INET6 && peer.port == 9, "a peer takes 24 bytes");
 	ok(strcmp(sock_peer_text(&peer, out), "10.0.0.7") == 0, "a mapped address is shown as IPv4");
 	sock_parse("::1", 9, &addr, NULL);
 	peer = sock_peer_of(&addr);
 	ok(strcmp(sock_peer_text(&peer, out), "::1") == 0, "IPv6");
+	sock_parse("fe80::2%3", 9, &addr, NULL);
+	peer = sock_peer_of(&addr);
+	ok(strcmp(sock_peer_text(&peer, out), "fe80::2%3") == 0, "with its interface");
+	ok(sock_addr_of(&peer, &addr) == 0 && addr.v6.sin6_scope_id == 3, "and back");
 	sock_parse("/x", 9, &addr, NULL);
 	peer = sock_peer_of(&addr);
 	ok(strcmp(sock_peer_text(&peer, out), "unix:") == 0, "unix");
