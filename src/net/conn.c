@@ -184,6 +184,7 @@ static struct str feed(struct conn *c, struct str in)
 {
 	c->feeding = true;
 	c->pc.now_ms = now_of(c);
+	c->pc.wall_us = loop_wall_us(c->owner->loop);
 	while (in.len && wants_input(c)) {
 		ssize_t eaten = c->pc.proto->input(&c->pc, in);
 
@@ -293,10 +294,8 @@ static void on_bytes(struct conn *c, struct str bytes)
 static ssize_t read_some(struct conn *c, int events)
 {
 	size_t room = FAULT(read_byte) ? 1 : c->owner->read_cap;
-	ssize_t n = FAULT(read_again) ? -EINTR : recv(c->watch.fd, c->owner->read_buf, room, 0);
+	ssize_t n = FAULT(read_again) ? -EINTR : sock_recv(c->watch.fd, c->owner->read_buf, room);
 
-	if (n == -1)
-		n = -errno;
 	if (n == (ssize_t)room || n == -EINTR || (n > 0 && events & (WATCH_PEER_DONE | WATCH_HANGUP | WATCH_ERROR)))
 		watch_again(&c->watch);
 	return n;
@@ -403,8 +402,10 @@ static ssize_t write_some(struct conn *c, uint64_t *asked)
 	for (size_t i = 0; i < msg.msg_iovlen; i++)
 		*asked += iov[i].iov_len;
 
-	ssize_t n = msg.msg_iovlen == 1 ? send(c->watch.fd, iov[0].iov_base, iov[0].iov_len, MSG_NOSIGNAL)
-	                                : sendmsg(c->watch.fd, &msg, MSG_NOSIGNAL);
+	if (msg.msg_iovlen == 1)
+		return sock_send(c->watch.fd, iov[0].iov_base, iov[0].iov_len);
+
+	ssize_t n = sendmsg(c->watch.fd, &msg, MSG_NOSIGNAL);
 
 	return n >= 0 ? n : -errno;
 }

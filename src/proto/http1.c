@@ -1,6 +1,5 @@
 #include "proto/http1.h"
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "proto/http1_answer.h"
 #include "proto/http1_body.h"
@@ -138,7 +137,7 @@ static ssize_t take_request(struct proto_conn *pc, size_t len, bool more_is_here
 		st->wait_all = true;
 		return 0;
 	}
-	head->received_us = clock_wall_us();
+	head->received_us = pc->wall_us;
 	head->peer = pc->peer;
 	head->port = pc->port->index;
 	s = stream_for(pc, head);

@@ -58,6 +58,7 @@ struct proto_conn {
 	uint32_t next_stream;
 	uint32_t requests; /* on this connection so far */
 	uint64_t now_ms;   /* monotonic, set by the caller before each call */
+	uint64_t wall_us;  /* microseconds since 1970, set before each call of input() and as old as the loop's turn */
 };
 
 /* Why a connection or a stream ended; told to the app and the log by name. */

@@ -98,3 +98,6 @@ int sock_datagram(int family);
 /* Gives the socket its own address before it is connected; `from` len 0: the kernel's choice.  -EAFNOSUPPORT: it is of another family. */
 int sock_bind_from(int fd, const struct sock_addr *from, int family);
 int sock_set_nodelay(int fd, bool on);
+/* recv(2) and send(2) with MSG_NOSIGNAL, for where there are many: negative errno, and no points of cancellation. */
+ssize_t sock_recv(int fd, void *to, size_t len);
+ssize_t sock_send(int fd, const void *from, size_t len);
