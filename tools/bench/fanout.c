@@ -41,10 +41,11 @@ static int dial(unsigned port, unsigned i)
 	struct sockaddr_in to = { .sin_family = AF_INET,
 		                  .sin_port = htons((uint16_t)port),
 		                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	int fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
 
-	if (fd < 0 || bind(fd, (struct sockaddr *)&from, sizeof from) < 0 ||
-	    connect(fd, (struct sockaddr *)&to, sizeof to) < 0)
+	/* The port is chosen by connect(), which may take one that an earlier run has left in TIME_WAIT. */
+	if (fd < 0 || setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on) < 0 ||
+	    bind(fd, (struct sockaddr *)&from, sizeof from) < 0 || connect(fd, (struct sockaddr *)&to, sizeof to) < 0)
 		die("connecting");
 	return fd;
 }
