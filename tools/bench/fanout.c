@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { EVENTS = 512, PER_ADDRESS = 20000, ROUNDS_MAX = 100 };
+enum { EVENTS = 512, PER_ADDRESS = 1000, ROUNDS_MAX = 100 };
 
 static int epoll;
 static uint64_t received;
