@@ -136,6 +136,12 @@ void slot_accept(struct slot *s, struct release *release)
 	slot_commit(s);
 }
 
+static void replace_retired(struct slot *s)
+{
+	if (s->serving && s->serving->retires && !s->rolling)
+		slot_want(s);
+}
+
 void slot_unroll(struct slot *s)
 {
 	drop_next(s);
@@ -144,6 +150,7 @@ void slot_unroll(struct slot *s)
 	s->canary = false;
 	if (!s->serving)
 		slot_want(s);
+	replace_retired(s);
 }
 
 static void tell_reload(struct slot *s, enum slot_news news, const char *text)
@@ -174,6 +181,14 @@ void slot_on_ready(struct slot *s, struct ward *w)
 		ward_attach(w);
 }
 
+/* It says so once, and perhaps before we hear that it is attached: the master gives it work first. */
+void slot_on_retire(struct slot *s, struct ward *w)
+{
+	w->retires = true;
+	if (w == s->serving)
+		replace_retired(s);
+}
+
 void slot_on_attached(struct slot *s, struct ward *w)
 {
 	struct ward *old = s->serving;
@@ -189,12 +204,7 @@ void slot_on_attached(struct slot *s, struct ward *w)
 	}
 	if (s->rolling)
 		tell_reload(s, SLOT_ATTACHED, "");
-}
-
-void slot_on_retire(struct slot *s, struct ward *w)
-{
-	if (w == s->serving && !s->rolling)
-		slot_want(s);
+	replace_retired(s);
 }
 
 static void count_death(struct slot *s, const struct ward *w)

@@ -23,6 +23,7 @@ struct ward {
 	enum ward_state state;
 	bool started;      /* START was sent or is not needed: it existed before us */
 	bool unwanted;     /* it was told to leave, or killed by us: its end is no death */
+	bool retires;      /* it asks to be replaced */
 	bool starting;     /* holds one of super's start permits */
 	bool ended;        /* the process is gone or never was */
 	uint64_t ready_ms; /* 0: was never ready */
