@@ -51,6 +51,7 @@ struct board_worker {
 	alignas(64) _Atomic uint32_t asleep; /* reactors ring its bell only if set */
 	alignas(64) board_word tick_ms;      /* monotonic time of the last loop turn */
 	board_word busy_since_ms;            /* Lua runs without a break since then; 0: it does not run */
+	board_word lua_run;                  /* odd: Lua runs; counts each time it is entered and left */
 	board_word state;                    /* enum board_state */
 	board_word pid;
 	board_word requests; /* requests and messages begun */

@@ -1,6 +1,5 @@
 #include "super/super.h"
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "conf/crew.h"
@@ -22,21 +21,24 @@ static void check_ward(struct ward *w, void *arg)
 		ward_check(w, *(uint64_t *)arg, 2 * limit);
 }
 
+static uint64_t beat_of(const struct super *s)
+{
+	return LS_MAX(LS_MIN(s->release->settings.max_execution_time / 2, (uint64_t)BEAT_MS), (uint64_t)BEAT_MIN_MS);
+}
+
 static void set_beat(struct super *s)
 {
-	uint64_t limit = s->release->settings.max_execution_time;
-
-	if (limit)
-		timer_set(s->loop, &s->beat, LS_MAX(LS_MIN(limit / 2, (uint64_t)BEAT_MS), (uint64_t)BEAT_MIN_MS));
+	if (s->release->settings.max_execution_time)
+		timer_set(s->loop, &s->beat, beat_of(s));
 }
 
 static void on_beat(struct timer *t)
 {
 	struct super *s = LS_CONTAINER_OF(t, struct super, beat);
-	uint64_t now = clock_ms();
+	uint64_t beat = beat_of(s);
 
 	for (unsigned i = 0; i < s->n_slots; i++)
-		slot_each(&s->slots[i], check_ward, &now);
+		slot_each(&s->slots[i], check_ward, &beat);
 	set_beat(s);
 }
 

@@ -34,6 +34,8 @@ struct ward {
 	struct timer abort;    /* SIGABRT was sent: SIGKILL next */
 	struct timer orphan;   /* it has ended and cannot be reaped here: its status may come by message */
 	struct chan board;     /* its up segment, read-only */
+	uint64_t lua_run;      /* of its board, as it was at the last check */
+	uint64_t busy_ms;      /* how long it has been seen in that run */
 	bool has_board;
 	unsigned handles;   /* of the loop: not yet closed */
 	char failure[1024]; /* what it said before it left; "": nothing */
@@ -62,5 +64,5 @@ void ward_kill(struct ward *w);
 void ward_send(struct ward *w, const struct ctl_msg *m);
 /* Its end, by whoever could reap it. */
 void ward_exited(struct ward *w, int status);
-/* Puts it down when Lua has run for `limit_ms` without a break. */
-void ward_check(struct ward *w, uint64_t now_ms, uint64_t limit_ms);
+/* Puts it down when it has been seen in one run of Lua for more than `limit_ms`.  `passed_ms`: since the last check. */
+void ward_check(struct ward *w, uint64_t passed_ms, uint64_t limit_ms);

@@ -27,6 +27,7 @@ static void on_enter(void *ctx, lua_State *co LS_UNUSED)
 	if (w->unwatched)
 		return;
 	board_set(&w->o.board->busy_since_ms, loop_now(w->o.loop));
+	board_add(&w->o.board->lua_run, 1);
 	watchdog_enter(&w->watchdog);
 }
 
@@ -37,6 +38,7 @@ static void on_leave(void *ctx)
 	if (w->unwatched)
 		return;
 	board_set(&w->o.board->busy_since_ms, 0);
+	board_add(&w->o.board->lua_run, 1);
 	watchdog_leave(&w->watchdog);
 }
 

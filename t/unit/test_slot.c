@@ -16,6 +16,7 @@ static struct release accepted, candidate;
 static struct slot slot;
 static unsigned made, attached, stopped, killed, failures, recoveries, served, news_seen[4];
 static uint64_t last_epoch;
+static bool attaching_takes_time;
 static char start_failure[256];
 
 /* ---- the other files of the supervisor ------------------------------------------------------- */
@@ -40,6 +41,8 @@ void ward_open(struct ward *w, bool canary LS_UNUSED)
 void ward_attach(struct ward *w)
 {
 	attached++;
+	if (attaching_takes_time)
+		return;
 	w->state = WARD_SERVING;
 	slot_on_attached(w->slot, w);
 }
@@ -223,6 +226,27 @@ static void replaces_who_retires(void)
 	finish();
 }
 
+static void replaces_who_retires_early(void)
+{
+	struct ward *hasty;
+
+	begin();
+	attaching_takes_time = true;
+	serve();
+	hasty = slot.next;
+	slot_on_retire(&slot, hasty);
+	ok(made == 1 && slot.serving == NULL && slot.next == hasty,
+	   "who retires before it is known to be attached is not lost");
+	attaching_takes_time = false;
+	hasty->state = WARD_SERVING;
+	slot_on_attached(&slot, hasty);
+	ok(slot.serving == hasty && made == 2 && slot.next != NULL, "and gets a successor as soon as it is");
+	become_ready(slot.next);
+	ok(slot.serving != hasty && stopped == 1, "which takes over");
+	end(hasty, 0);
+	finish();
+}
+
 static void rolls_with_a_canary(void)
 {
 	struct ward *old;
@@ -352,6 +376,7 @@ int main(void)
 	recovers_and_gives_up();
 	forgets_old_deaths();
 	replaces_who_retires();
+	replaces_who_retires_early();
 	rolls_with_a_canary();
 	goes_back();
 	start_failure_is_told();
