@@ -13,10 +13,10 @@ local NONE = setmetatable({}, {
 	end,
 })
 
-local function check_functions(what, level, ...)
+local function check_functions(what, ...)
 	for i = 1, select("#", ...) do
 		if type((select(i, ...))) ~= "function" then
-			error(("%s: a function is expected, not a %s"):format(what, type((select(i, ...)))), level + 1)
+			error(("%s: a function is expected, not a %s"):format(what, type((select(i, ...)))), 3)
 		end
 	end
 end
@@ -36,7 +36,7 @@ end
 -- Runs around every route of this router, and at the top also around what finds no route: fn(req, res, next, params).
 function router:use(...)
 	check_open(self, "router:use")
-	check_functions("router:use", 2, ...)
+	check_functions("router:use", ...)
 	for i = 1, select("#", ...) do
 		self.middleware[#self.middleware + 1] = (select(i, ...))
 	end
@@ -55,7 +55,7 @@ function router:route(method, pattern, ...)
 	if select("#", ...) == 0 then
 		error(("router:route: %s %s has no handler"):format(method, pattern), 2)
 	end
-	check_functions(("router:route: %s %s"):format(method, pattern), 2, ...)
+	check_functions(("router:route: %s %s"):format(method, pattern), ...)
 	self.routes[#self.routes + 1] = { method = method, pattern = pattern, chain = { ... } }
 	return self
 end
@@ -93,7 +93,7 @@ end
 
 function router:not_found(fn)
 	check_open(self, "router:not_found")
-	check_functions("router:not_found", 2, fn)
+	check_functions("router:not_found", fn)
 	self.when_not_found = fn
 	return self
 end
@@ -122,6 +122,7 @@ local function child_for(node, segment, names, pattern, last)
 	return node[key]
 end
 
+-- What the pattern's node serves by method, if nothing in the pattern varies.
 local function insert(root, method, pattern, chain)
 	local node, names, at = root, {}, 2
 	repeat
@@ -133,9 +134,8 @@ local function insert(root, method, pattern, chain)
 	if node.routes[method] then
 		error(("router: %s %s is there twice, the first time as %s"):format(method, pattern, node.routes[method].pattern), 0)
 	end
-	local route = { pattern = pattern, chain = chain, names = names }
-	node.routes[method] = route
-	return #names == 0 and route or nil
+	node.routes[method] = { pattern = pattern, chain = chain, names = names }
+	return #names == 0 and node.routes or nil
 end
 
 -- HEAD is GET without the body (RFC 9110 §9.3.2); the server leaves the body out.
@@ -245,11 +245,7 @@ function router:handler()
 	local root, exact, routes = new_node(), {}, {}
 	collect(self, "", {}, routes, {})
 	for _, entry in ipairs(routes) do
-		local route = insert(root, entry.method, entry.pattern, entry.chain)
-		if route then
-			exact[entry.pattern] = exact[entry.pattern] or {}
-			exact[entry.pattern][entry.method] = route
-		end
+		exact[entry.pattern] = insert(root, entry.method, entry.pattern, entry.chain)
 	end
 	local missing = joined(self.middleware, { self.when_not_found or answer_not_found })
 

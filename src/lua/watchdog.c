@@ -59,7 +59,7 @@ static void notice_hook(lua_State *L, LS_UNUSED lua_Debug *ar)
 	if (!w)
 		return;
 	watchdog_disarm(w);
-	tell(w, atomic_load_explicit(&w->run, memory_order_relaxed), L);
+	tell(w, watchdog_run(w), L);
 }
 
 /* On the thread that runs Lua, so it interrupts nothing but that; lua_sethook is made for it.  The profiler's own signal
@@ -68,7 +68,7 @@ static void on_signal(LS_UNUSED int sig)
 {
 	struct watchdog *w = the_watchdog;
 	int saved = errno;
-	uint64_t run = w ? atomic_load_explicit(&w->run, memory_order_relaxed) : 0;
+	uint64_t run = w ? watchdog_run(w) : 0;
 	bool condemned = w && run == atomic_load_explicit(&w->condemned, memory_order_relaxed);
 	bool noticed = w && run == atomic_load_explicit(&w->noticed, memory_order_relaxed) && run != w->told;
 
@@ -90,7 +90,7 @@ void watchdog_disarm(struct watchdog *w)
 	w->notices = 0;
 	lua_sethook(w->L, NULL, 0, 0);
 	/* Lua has been left with the hook unseen: it was in a C function all the time. */
-	uint64_t run = atomic_load_explicit(&w->run, memory_order_relaxed);
+	uint64_t run = watchdog_run(w);
 
 	if (unseen && !(run & 1))
 		tell(w, run - 1, NULL);
@@ -159,7 +159,7 @@ static void *watch(void *arg)
 
 	pthread_mutex_lock(&w->lock);
 	while (nap(w, nap_ms)) {
-		uint64_t run = atomic_load_explicit(&w->run, memory_order_relaxed);
+		uint64_t run = watchdog_run(w);
 
 		nap_ms = pause_ms;
 		if (!(run & 1))
@@ -215,6 +215,7 @@ int watchdog_start(struct watchdog *w, lua_State *L, const struct watchdog_opts 
 	int r;
 
 	*w = (struct watchdog){
+		.run = opts->run,
 		.L = L,
 		.limit_ms = opts->limit_ms,
 		.notice_ms = opts->notice_ms,

@@ -16,7 +16,7 @@
 #include <stdbool.h>
 
 struct watchdog {
-	_Atomic uint64_t run;       /* odd: Lua runs; the worker's thread adds 1 at each enter and leave */
+	_Atomic uint64_t *run;      /* odd: Lua runs; the worker's thread adds 1 at each enter and leave */
 	_Atomic uint64_t condemned; /* the run that is to end; written by the helper */
 	_Atomic uint64_t noticed;   /* the run that is to be told of; written by the helper */
 	_Atomic uint64_t since_ms;  /* when the helper saw it first */
@@ -38,8 +38,9 @@ struct watchdog {
 };
 
 struct watchdog_opts {
-	uint64_t limit_ms;  /* 0: no limit */
-	uint64_t notice_ms; /* 0: nothing is told */
+	_Atomic uint64_t *run; /* where runs are counted, for others to see; outlives the watchdog */
+	uint64_t limit_ms;     /* 0: no limit */
+	uint64_t notice_ms;    /* 0: nothing is told */
 	void (*on_notice)(void *ctx, lua_State *co, uint64_t ms);
 	void *ctx;
 };
@@ -51,14 +52,19 @@ void watchdog_stop(struct watchdog *w);
 /* Takes the hook off: Lua has unwound. */
 void watchdog_disarm(struct watchdog *w);
 
+static inline uint64_t watchdog_run(const struct watchdog *w)
+{
+	return atomic_load_explicit(w->run, memory_order_relaxed);
+}
+
 static inline void watchdog_enter(struct watchdog *w)
 {
-	atomic_store_explicit(&w->run, atomic_load_explicit(&w->run, memory_order_relaxed) + 1, memory_order_relaxed);
+	atomic_store_explicit(w->run, watchdog_run(w) + 1, memory_order_relaxed);
 }
 
 static inline void watchdog_leave(struct watchdog *w)
 {
-	atomic_store_explicit(&w->run, atomic_load_explicit(&w->run, memory_order_relaxed) + 1, memory_order_relaxed);
+	atomic_store_explicit(w->run, watchdog_run(w) + 1, memory_order_relaxed);
 	/* The handler arms nothing any more; what it armed before is seen here. */
 	atomic_signal_fence(memory_order_seq_cst);
 	if (w->armed)

@@ -27,7 +27,6 @@ static void on_enter(void *ctx, lua_State *co LS_UNUSED)
 	if (w->unwatched)
 		return;
 	board_set(&w->o.board->busy_since_ms, loop_now(w->o.loop));
-	board_add(&w->o.board->lua_run, 1);
 	watchdog_enter(&w->watchdog);
 }
 
@@ -38,7 +37,6 @@ static void on_leave(void *ctx)
 	if (w->unwatched)
 		return;
 	board_set(&w->o.board->busy_since_ms, 0);
-	board_add(&w->o.board->lua_run, 1);
 	watchdog_leave(&w->watchdog);
 }
 
@@ -154,7 +152,7 @@ static bool is_plain(const struct worker *w)
 static int make_state(struct worker *w, const struct lua_module *modules, struct err *err)
 {
 	struct lua_limits limits = { .memory = w->o.settings->lua_memory_limit };
-	struct watchdog_opts dog = { .on_notice = on_block, .ctx = w };
+	struct watchdog_opts dog = { .run = &w->o.board->lua_run, .on_notice = on_block, .ctx = w };
 
 	w->L = state_new(&limits, modules, err);
 	if (!w->L)

@@ -12,6 +12,7 @@ static struct loop loop;
 static lua_State *L;
 static struct sched *sched;
 static struct watchdog dog;
+static _Atomic uint64_t runs_counted;
 static char done_text[1024];
 static int done_status;
 
@@ -135,7 +136,7 @@ static void does_nothing_without_a_limit(void)
 {
 	struct watchdog none;
 
-	ok(watchdog_start(&none, L, &(struct watchdog_opts){ 0 }, NULL) == 0 && !none.started,
+	ok(watchdog_start(&none, L, &(struct watchdog_opts){ .run = &runs_counted }, NULL) == 0 && !none.started,
 	   "limit 0 starts no thread");
 	watchdog_enter(&none);
 	watchdog_leave(&none);
@@ -161,7 +162,8 @@ int main(void)
 	loop_init(&loop);
 	sched = sched_new(
 		L, &(struct sched_opts){ .loop = &loop, .max_tasks = 10, .on_enter = on_enter, .on_leave = on_leave });
-	ok(watchdog_start(&dog, L, &(struct watchdog_opts){ .limit_ms = LIMIT_MS }, &err) == 0, "it starts");
+	ok(watchdog_start(&dog, L, &(struct watchdog_opts){ .run = &runs_counted, .limit_ms = LIMIT_MS }, &err) == 0,
+	   "it starts");
 	ends_loops();
 	ends_c_functions_late();
 	leaves_others_alone();
