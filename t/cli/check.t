@@ -2,15 +2,8 @@ use lib 't/lib';
 use Test::Luaserv;
 
 # check needs no running server and leaves none behind, so one mode is as good as the other.
-sub check ($app, %files) {
-	my $server = new_server();
-	$server->write_app($app);
-	$server->write_files(\%files);
-	return ($server, $server->cli_bare('check', '-s', $server->app_path));
-}
-
 matrix 'check tells what would listen' => sub ($mode) {
-	my ($server, $code, $out, $err) = check(<<'LUA');
+	my ($server, $code, $out, $err) = check_app(<<'LUA');
 local luaserv = require "luaserv"
 local server = luaserv.http("127.0.0.1", $PORT)
 server:on("request", function(req, res) res:finish("ok\n") end)
@@ -27,7 +20,7 @@ LUA
 };
 
 matrix 'an app that is one function is an HTTP app on port 8080' => sub ($mode) {
-	my ($server, $code, $out, $err) = check(qq{return function(req, res) res:finish("hello\\n") end\n});
+	my ($server, $code, $out, $err) = check_app(qq{return function(req, res) res:finish("hello\\n") end\n});
 
 	is($code, 0, 'exit code') or diag($out, $err);
 	like($out, qr/\bhttp on \S+:8080\b/, 'what would listen');
@@ -47,17 +40,14 @@ matrix 'what is wrong is said with its place' => sub ($mode) {
 	);
 
 	for my $what (sort keys %cases) {
-		my ($server, $code, $out, $err) = check($cases{$what}[0]);
+		my ($server, $code, $out, $err) = check_app($cases{$what}[0]);
 		is($code, 1, "$what: exit code") or diag($out, $err);
 		like($err, $cases{$what}[1], "$what: message");
 	}
 };
 
 matrix 'a script that does not end is stopped' => sub ($mode) {
-	my $server = new_server();
-	$server->write_app("while true do end\n");
-	my @script = ('-s', $server->app_path);
-	my ($code, $out, $err) = $server->cli_bare('check', @script, '-o', 'eval_timeout=300ms');
+	my ($server, $code, $out, $err) = check_app("while true do end\n", args => [ '-o', 'eval_timeout=300ms' ]);
 
 	is($code, 1, 'exit code');
 	like($err, qr/eval_timeout|300 ?ms|0\.3|too long|did not end/, 'message');

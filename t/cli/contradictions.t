@@ -4,10 +4,8 @@ use lib 't/lib';
 use Test::Luaserv;
 
 sub refused ($mode, $what, $pattern, $app) {
-	my $server = new_server();
+	my ($server, $code, $out, $err) = check_app($app, args => [ '-o', "mode=$mode" ]);
 
-	$server->write_app($app);
-	my ($code, $out, $err) = $server->cli_bare('check', '-s', $server->app_path, '-o', "mode=$mode");
 	is($code, 1, "$what: exit code");
 	like($err, $pattern, "$what: message");
 	return;

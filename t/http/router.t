@@ -111,10 +111,7 @@ my %mistakes = (
 );
 
 for my $mistake (sort keys %mistakes) {
-	my $server = new_server();
-
-	$server->write_app("local s = require 'luaserv'.http('127.0.0.1', \$PORT) local r = require 'luaserv.router'.new() local function f() end $mistake s:on('request', r:handler()) s:start()");
-	my ($code, undef, $err) = $server->cli_bare('check', '-s', $server->app_path);
+	my ($server, $code, undef, $err) = check_app("local s = require 'luaserv'.http('127.0.0.1', \$PORT) local r = require 'luaserv.router'.new() local function f() end $mistake s:on('request', r:handler()) s:start()");
 	is($code, 1, "refused: $mistake");
 	like($err, qr/\Q$mistakes{$mistake}\E/, '  and why');
 }

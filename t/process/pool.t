@@ -97,10 +97,7 @@ for my $case (
 	[ 'luaserv.server("none"):start()', 'the script opens no port, and has no user process, no worker_start handler and no tasks of a queue' ],
 ) {
 	my ($code, $sentence) = @$case;
-	my $server = new_server();
-
-	$server->write_app("local luaserv = require 'luaserv'\n$code\n");
-	my ($exit, $out, $err) = $server->cli_bare('check', '-s', $server->app_path);
+	my ($server, $exit, $out, $err) = check_app("local luaserv = require 'luaserv'\n$code\n");
 	is($exit, 1, $code);
 	like($err, qr/\Q$sentence\E/, 'says why');
 	$server->remove;

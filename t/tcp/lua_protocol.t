@@ -316,15 +316,13 @@ matrix 'settings that cannot work are refused' => sub ($mode) {
 	);
 
 	for my $what (sort keys %cases) {
-		my $server = new_server();
-		$server->write_app(<<"LUA");
+		my $files = { 'lib/broken.lua' => 'return {}', 'lib/number.lua' => 'return 1' };
+		my ($server, $code, $out, $err) = check_app(<<"LUA", files => $files);
 local server = require "luaserv".server("127.0.0.1", \$PORT)
 server:set { $what }
 server:on("receive", function() end)
 server:start()
 LUA
-		$server->write_files({ 'lib/broken.lua' => 'return {}', 'lib/number.lua' => 'return 1' });
-		my ($code, $out, $err) = $server->cli_bare('check', '-s', $server->app_path);
 		is($code, 1, "$what is refused");
 		like($err, $cases{$what}, 'with a reason');
 	}

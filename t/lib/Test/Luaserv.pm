@@ -18,7 +18,7 @@ use Test::Luaserv::Util qw(seconds now wait_for slurp spew append_file alive fre
 
 our @ISA = 'Exporter';
 our @EXPORT = (
-	qw(run_tests matrix start_server new_server),
+	qw(run_tests matrix start_server new_server check_app),
 	qw(seconds now wait_for slurp spew append_file alive freeze descendants test_modes repo_root build_name),
 	qw(ok is isnt like unlike is_deeply cmp_ok pass fail diag note explain plan subtest),
 	qw(done_testing is_string),
@@ -70,6 +70,15 @@ sub new_server (%o) {
 	my $server = Test::Luaserv::Server->new(mode => $mode // 'process', %o);
 	push @servers, $server;
 	return $server;
+}
+
+# check_app(text, files => {…}, args => […]): the server, which was not started, and what `luaserv check` gave: code, output, errors.
+sub check_app ($app, %o) {
+	my $server = new_server();
+
+	$server->write_app($app);
+	$server->write_files($o{files}) if $o{files};
+	return ($server, $server->cli_bare('check', '-s', $server->app_path, @{ $o{args} // [] }));
 }
 
 # start_server(app => text, settings => {…}, files => {…})
