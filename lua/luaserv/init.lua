@@ -7,6 +7,7 @@ local luaserv = {
 	log = require "luaserv.core.log",
 	event = require "luaserv.core.event",
 	mode = { process = "process", base = "base", single = "single" },
+	websocket_opcode = { continuation = 0, text = 1, binary = 2, close = 8, ping = 9, pong = 10 },
 	-- The third result of what fails as expected: Swoole's numbers, and errno's where Swoole has none.
 	errors = {
 		no_memory = 501,
@@ -32,6 +33,7 @@ local luaserv = {
 		task_worker_died = 2005,
 		asker_gone = 2006,
 		not_connected = 5001,
+		no_websocket = 8503,
 		name_not_resolved = 711,
 		too_many_coroutines = 10001,
 		timeout = 110,
@@ -52,6 +54,11 @@ require("luaserv.process_pool")(luaserv)
 -- A server whose ports speak HTTP unless they say otherwise.
 function luaserv.http(host, port, mode, kind)
 	return luaserv.server(host, port, mode, kind):set { protocol = "http" }
+end
+
+-- The same with WebSocket: HTTP until a handshake.
+function luaserv.websocket(host, port, mode, kind)
+	return luaserv.server(host, port, mode, kind):set { protocol = "websocket" }
 end
 
 local function check_functions(list)

@@ -147,6 +147,8 @@ static void set_uid(lua_State *L, struct str uid)
 	lua_setfield(L, -2, "uid");
 }
 
+enum { WEBSOCKET_ACTIVE = 3 }; /* Swoole's number */
+
 /* Swoole's names; times are seconds since 1970, with fractions. */
 static int push_info(lua_State *L, const struct frame_info *info, struct str uid)
 {
@@ -166,6 +168,8 @@ static int push_info(lua_State *L, const struct frame_info *info, struct str uid
 	set_number(L, "send_queued_bytes", (double)info->queued);
 	lua_pushboolean(L, info->closing != 0);
 	lua_setfield(L, -2, "closing");
+	if (info->websocket)
+		set_number(L, "websocket_status", WEBSOCKET_ACTIVE);
 	set_uid(L, uid);
 	return 1;
 }
@@ -182,6 +186,7 @@ int api_conn_info(lua_State *L)
 		.reactor = s->reactor,
 		.port = s->port->index,
 		.closing = s->closing || s->closed,
+		.websocket = s->websocket,
 		.connected_us = s->connected_us,
 		.received_us = s->received_us ? s->received_us : s->connected_us,
 		.queued = s->out.sent - s->out.acked,

@@ -1,6 +1,8 @@
 #include "api/api_group.h"
 
+#include "api/api_websocket.h"
 #include "lua/bind.h"
+#include "proto/ws_frame.h"
 #include "worker/codes.h"
 #include "worker/group.h"
 #include "worker/runtime.h"
@@ -37,10 +39,13 @@ int api_group_leave(lua_State *L)
 int api_group_publish(lua_State *L)
 {
 	struct str name = check_name(L, 2, "publish"), bytes = { 0 };
+	unsigned opcode = api_websocket_opcode(L, 4, "server:publish");
 	conn_id except = (conn_id)luaL_optnumber(L, 5, 0);
 
 	bytes.p = lua_tolstring(L, 3, &bytes.len);
 	if (bytes.len == 0)
 		return codes_push(L, CODE_EMPTY);
-	return codes_push(L, group_publish(worker_current(), name, bytes, except));
+	if (opcode != WS_TEXT && opcode != WS_BINARY)
+		return codes_push(L, CODE_PARAMS);
+	return codes_push(L, group_publish(worker_current(), name, bytes, opcode, except));
 }

@@ -8,6 +8,7 @@
 #include "api/api_script.h"
 #include "api/api_shared.h"
 #include "api/api_task.h"
+#include "api/api_websocket.h"
 #include "lua/app.h"
 #include "lua/bind.h"
 #include "lua/callback.h"
@@ -304,11 +305,18 @@ static const struct bind_row server_methods[] = {
 	{ "bind", api_conn_bind, "ia", LUA_ROLE_SERVING,
 	  "bind(fd, uid) -> true | nil, message, code: names the connection with a number or string; with dispatch_mode uid all "
 	  "connections of one uid are served by one worker." },
+	{ "push", api_websocket_push, "iaa?a?", LUA_ROLE_SERVING,
+	  "push(fd, data, opcode = \"text\", finish = true) -> true | nil, message, code: a message for a WebSocket; data may be a frame, "
+	  "{ data, opcode, finish }. Without finish the next one, of opcode \"continuation\", goes on with it." },
+	{ "disconnect", api_websocket_disconnect, "ii?s?", LUA_ROLE_SERVING,
+	  "disconnect(fd, code = 1000, reason = \"\") -> true | nil, message, code: ends a WebSocket with a Close frame." },
+	{ "is_established", api_websocket_is_established, "i", LUA_ROLE_SERVING,
+	  "is_established(fd) -> boolean: it is an open WebSocket; of a connection that is not this worker's the reactor is asked." },
 	{ "join", api_group_join, "is", LUA_ROLE_SERVING,
 	  "join(fd, group) -> true | nil, message, code: what is published to the group is sent to the connection, too." },
 	{ "leave", api_group_leave, "is", LUA_ROLE_SERVING, "leave(fd, group) -> true | nil, message, code" },
 	{ "publish", api_group_publish, "sSa?i?", LUA_ROLE_SERVING,
-	  "publish(group, data, opcode, except) -> true | nil, message, code: sends to every connection in the group but "
+	  "publish(group, data, opcode = \"text\", except) -> true | nil, message, code: sends to every connection in the group but "
 	  "the fd `except`; a slow one is passed over or closed (socket_buffer_policy). opcode is for WebSocket." },
 	{ "protect", api_conn_protect, "ib?", LUA_ROLE_SERVING,
 	  "protect(fd, on = true) -> true | nil, message, code: heartbeat_idle_time does not end it." },

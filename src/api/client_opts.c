@@ -120,8 +120,9 @@ static void set_framing(lua_State *L, int value, const char *name, struct client
 		o->draft = settings_port_new(o->said);
 	if (settings_set(NULL, o->draft, name, text, LAYER_SCRIPT, &err) < 0)
 		state_error(L, "client:set: %s", err.text);
-	if (o->draft->protocol == PROTOCOL_HTTP)
-		state_error(L, "client:set: protocol is http, but a client's messages are tcp, eof or length");
+	if (settings_port_is_http(o->draft))
+		state_error(L, "client:set: protocol is %s, but a client's messages are tcp, eof or length",
+		            settings_port_protocol(o->draft));
 }
 
 /* Both together, whatever lua_next() says first. */

@@ -2,6 +2,8 @@
 
 #include "base/bits.h"
 
+#include <errno.h>
+
 static const char hex_digits[] = "0123456789abcdef";
 
 /* 0 … 15, or -1. */
@@ -96,6 +98,84 @@ bool codec_utf8_ok(struct str in)
 		in = str_skip(in, n);
 	}
 	return true;
+}
+
+/* True: bytes could follow that make a character of these one to three. */
+static bool utf8_is_begun(struct str s)
+{
+	char whole[4];
+
+	/* The least and the greatest second byte are the only ones that some first bytes exclude; later bytes are all alike. */
+	for (unsigned i = 0; i < 2; i++) {
+		memset(whole, i ? 0xbf : 0x80, sizeof whole);
+		memcpy(whole, s.p, s.len);
+		if (utf8_length(str_make(whole, sizeof whole)) > s.len)
+			return true;
+	}
+	return false;
+}
+
+size_t codec_utf8_prefix(struct str in, bool *may_go_on)
+{
+	struct str rest = in;
+
+	for (size_t n = 1; rest.len && n; rest = str_skip(rest, n)) {
+		n = ascii_run(rest);
+		if (n == 0)
+			n = utf8_length(rest);
+	}
+	*may_go_on = rest.len == 0 || (rest.len < 4 && utf8_is_begun(rest));
+	return in.len - rest.len;
+}
+
+static const char base64_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+size_t codec_base64_encode(struct str in, char *out)
+{
+	const unsigned char *p = (const unsigned char *)in.p;
+	size_t n = 0;
+
+	for (size_t i = 0; i < in.len; i += 3) {
+		size_t have = LS_MIN(in.len - i, (size_t)3);
+		uint32_t bits = (uint32_t)p[i] << 16;
+
+		if (have > 1)
+			bits |= (uint32_t)p[i + 1] << 8;
+		if (have > 2)
+			bits |= p[i + 2];
+		for (size_t k = 0; k < 4; k++)
+			out[n++] = k <= have ? base64_digits[bits >> (18 - 6 * k) & 63] : '=';
+	}
+	return n;
+}
+
+/* 0 … 63, or -1. */
+static int base64_value(char c)
+{
+	const char *at = c ? strchr(base64_digits, c) : NULL;
+
+	return at ? (int)(at - base64_digits) : -1;
+}
+
+ssize_t codec_base64_decode(struct str in, char *out)
+{
+	size_t padding = str_ends(in, LS_STR("==")) ? 2 : str_ends(in, LS_STR("=")) ? 1 : 0;
+	size_t digits = in.len - padding, n = 0;
+	uint32_t bits = 0;
+
+	if (in.len % 4 != 0)
+		return -EBADMSG;
+	for (size_t i = 0; i < digits; i++) {
+		int value = base64_value(in.p[i]);
+
+		if (value < 0)
+			return -EBADMSG;
+		bits = bits << 6 | (uint32_t)value;
+		if (i % 4 != 0)
+			out[n++] = (char)(bits >> (6 - 2 * (i % 4)));
+	}
+	/* What the last digit has too much is 0. */
+	return padding && bits & (padding == 2 ? 15 : 3) ? -EBADMSG : (ssize_t)n;
 }
 
 uint64_t codec_hash(struct str in)

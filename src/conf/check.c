@@ -135,6 +135,7 @@ static int check_protocol(const struct port *p, struct err *err)
 		{ p->open_eof_split, "open_eof_split", PROTOCOL_EOF },
 		{ p->open_length_check, "open_length_check", PROTOCOL_LENGTH },
 		{ p->open_http_protocol, "open_http_protocol", PROTOCOL_HTTP },
+		{ p->open_websocket_protocol, "open_websocket_protocol", PROTOCOL_WEBSOCKET },
 	};
 	const char *other = NULL;
 
@@ -204,11 +205,23 @@ static int check_framing(const struct settings *s, const struct port *p, struct 
 	return r < 0 && err ? err_wrap(err, "%s", settings_port_text(p, name)) : r;
 }
 
+static enum settings_event needed_handler(const struct port *p)
+{
+	if (settings_port_is_dgram(p))
+		return EVENT_packet;
+	switch (p->protocol) {
+	case PROTOCOL_HTTP:
+		return EVENT_request;
+	case PROTOCOL_WEBSOCKET:
+		return EVENT_message;
+	default:
+		return EVENT_receive;
+	}
+}
+
 static int check_handler(const struct settings *s, const struct port *p, struct err *err)
 {
-	enum settings_event needed = settings_port_is_dgram(p)      ? EVENT_packet
-	                             : p->protocol == PROTOCOL_HTTP ? EVENT_request
-	                                                            : EVENT_receive;
+	enum settings_event needed = needed_handler(p);
 	char name[SETTINGS_PORT_TEXT_MAX];
 
 	(void)s;
@@ -240,7 +253,7 @@ static int check_dispatch_key(const struct settings *s, const struct port *p, st
 {
 	char name[SETTINGS_PORT_TEXT_MAX];
 	struct key key;
-	bool http = !settings_port_is_dgram(p) && p->protocol == PROTOCOL_HTTP;
+	bool http = settings_port_is_http(p);
 
 	settings_port_text(p, name);
 	if (p->dispatch_key[0] == '\0')
@@ -283,9 +296,9 @@ static int check_delay_receive(const struct settings *s, const struct port *p, s
 	settings_port_text(p, name);
 	if (!p->enable_delay_receive || settings_port_is_dgram(p))
 		return 0;
-	if (p->protocol == PROTOCOL_HTTP)
-		return err_set(err, -EINVAL,
-		               "%s: enable_delay_receive is for raw connections, but the port speaks http", name);
+	if (settings_port_is_http(p))
+		return err_set(err, -EINVAL, "%s: enable_delay_receive is for raw connections, but the port speaks %s",
+		               name, settings_port_protocol(p));
 	if (has_event(p, EVENT_connect))
 		return 0;
 	return err_set(
@@ -313,6 +326,22 @@ static int check_protocol_module(const struct settings *s, const struct port *p,
 	               " dispatch_mode %s they go to several workers; use dispatch_mode fixed or worker_num 1",
 	               name, p->protocol_module,
 	               value_print(&settings_rows[SETTING_dispatch_mode], &s->dispatch_mode, mode, sizeof mode));
+}
+
+/* The messages of a WebSocket are one conversation. */
+static int check_websocket(const struct settings *s, const struct port *p, struct err *err)
+{
+	char name[SETTINGS_PORT_TEXT_MAX], mode[16];
+
+	if (p->protocol != PROTOCOL_WEBSOCKET || s->mode != MODE_PROCESS || settings_keeps_connections(s) ||
+	    s->worker_num == 1)
+		return 0;
+	return err_set(
+		err, -EINVAL,
+		"%s speaks websocket, but with dispatch_mode %s the messages of one connection go to several workers; use"
+		" dispatch_mode auto, fixed, ip, uid or least",
+		settings_port_text(p, name),
+		value_print(&settings_rows[SETTING_dispatch_mode], &s->dispatch_mode, mode, sizeof mode));
 }
 
 static int check_proxy_protocol(const struct settings *s, const struct port *p, struct err *err)
@@ -355,7 +384,7 @@ static int check_http_head(const struct settings *s, const struct port *p, struc
 	char name[SETTINGS_PORT_TEXT_MAX];
 
 	(void)s;
-	if (p->protocol != PROTOCOL_HTTP || p->http_max_target_size <= p->http_max_header_size)
+	if (!settings_port_is_http(p) || p->http_max_target_size <= p->http_max_header_size)
 		return 0;
 	return err_set(err, -EINVAL,
 	               "%s: http_max_target_size is %" PRIu64
@@ -372,7 +401,7 @@ static int (*const server_rules[])(const struct settings *s, struct err *err) = 
 static int (*const port_rules[])(const struct settings *s, const struct port *p, struct err *err) = {
 	check_address,           check_framing,    check_handler,         check_dispatch_events,
 	check_dispatch_key,      check_watermarks, check_delay_receive,   check_proxy_protocol,
-	check_message_fits_link, check_http_head,  check_protocol_module,
+	check_message_fits_link, check_http_head,  check_protocol_module, check_websocket,
 };
 
 int settings_check(const struct settings *s, struct err *err)

@@ -117,6 +117,7 @@ static const struct open_name {
 	{ SETTING_open_eof_check, PROTOCOL_EOF },
 	{ SETTING_open_length_check, PROTOCOL_LENGTH },
 	{ SETTING_open_http_protocol, PROTOCOL_HTTP },
+	{ SETTING_open_websocket_protocol, PROTOCOL_WEBSOCKET },
 };
 
 /* Swoole's derivation. */

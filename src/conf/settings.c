@@ -64,6 +64,7 @@ static const struct settings_names settings_protocols[] = {
 	{ "length", PROTOCOL_LENGTH },
 	{ "http", PROTOCOL_HTTP },
 	{ "lua", PROTOCOL_LUA },
+	{ "websocket", PROTOCOL_WEBSOCKET },
 	{ NULL, 0 },
 };
 

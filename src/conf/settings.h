@@ -42,7 +42,7 @@ enum settings_dispatch {
 	DISPATCH_LEAST,
 	DISPATCH_KEY,
 };
-enum settings_protocol { PROTOCOL_TCP, PROTOCOL_EOF, PROTOCOL_LENGTH, PROTOCOL_HTTP, PROTOCOL_LUA };
+enum settings_protocol { PROTOCOL_TCP, PROTOCOL_EOF, PROTOCOL_LENGTH, PROTOCOL_HTTP, PROTOCOL_LUA, PROTOCOL_WEBSOCKET };
 enum settings_access_format { ACCESS_COMBINED, ACCESS_JSON };
 /* Swoole's numbers. */
 enum settings_task_ipc { TASK_IPC_DIRECT = 1, TASK_IPC_TARGETS, TASK_IPC_SHARED };
@@ -167,6 +167,11 @@ static inline bool settings_port_is_unix(const struct port *p)
 static inline bool settings_port_is_dgram(const struct port *p)
 {
 	return p->type == PORT_UDP || p->type == PORT_UDP6 || p->type == PORT_UNIX_DGRAM;
+}
+/* HTTP, or what begins as HTTP. */
+static inline bool settings_port_is_http(const struct port *p)
+{
+	return p->protocol == PROTOCOL_HTTP || p->protocol == PROTOCOL_WEBSOCKET;
 }
 /* Whether dispatch_mode keeps the events of one connection in one worker, so that it has connect and close. */
 bool settings_keeps_connections(const struct settings *s);

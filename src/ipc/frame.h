@@ -22,12 +22,13 @@ struct frame {
 };
 
 enum frame_flags {
-	FRAME_MORE = 1,    /* a further piece of the same frame follows directly on this link */
-	FRAME_END = 2,     /* the last of its stream in this direction */
-	FRAME_ADOPTED = 4, /* OPEN: the connection existed before this worker process did */
-	FRAME_RESET = 8,   /* CLOSE: drop what is queued */
-	FRAME_NOTIFY = 16, /* CLOSED: the app's close event is wanted */
-	FRAME_REST = 32,   /* not the first piece of its frame */
+	FRAME_MORE = 1,      /* a further piece of the same frame follows directly on this link */
+	FRAME_END = 2,       /* the last of its stream in this direction */
+	FRAME_ADOPTED = 4,   /* OPEN: the connection existed before this worker process did */
+	FRAME_RESET = 8,     /* CLOSE: drop what is queued */
+	FRAME_NOTIFY = 16,   /* CLOSED: the app's close event is wanted */
+	FRAME_REST = 32,     /* not the first piece of its frame */
+	FRAME_UPGRADED = 64, /* OPEN: it speaks WebSocket */
 };
 
 /* reactor -> worker, worker -> reactor, between processes that run the app */
@@ -56,6 +57,8 @@ struct frame_info {
 	uint32_t reactor;
 	uint32_t port; /* index */
 	uint32_t closing;
+	uint32_t websocket; /* 1: it speaks WebSocket */
+	uint32_t unused;
 	uint64_t connected_us; /* wall clock */
 	uint64_t received_us;
 	uint64_t queued; /* bytes for the peer */

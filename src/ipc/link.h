@@ -4,7 +4,7 @@
  * synchronous call: what is sent is delivered by the peer's next drain.  One thread per end.
  *
  * A frame longer than the carrier's piece is cut into pieces with FRAME_MORE by the sender; they stand directly behind
- * each other.  Types that must be whole (all but BODY, SEND and RESPONSE_BODY) are put together again by the receiver,
+ * each other.  Types that must be whole (all but BODY, SEND, PUSH and RESPONSE_BODY) are put together again by the receiver,
  * up to link_ring_opts.whole_max.
  */
 #pragma once

@@ -37,7 +37,7 @@ static struct link_ring *self(const struct link *l)
 /* Types whose payload has a meaning only as a whole; the rest is a stream of bytes. */
 static bool must_be_whole(unsigned type)
 {
-	return type != FRAME_BODY && type != FRAME_SEND && type != FRAME_RESPONSE_BODY;
+	return type != FRAME_BODY && type != FRAME_SEND && type != FRAME_PUSH && type != FRAME_RESPONSE_BODY;
 }
 
 /* ---- sending ---------------------------------------------------------------------------------------------------------- */

@@ -37,11 +37,22 @@ static uint64_t heartbeat(const struct conn *c)
 	return c->spared ? 0 : c->pc.port->heartbeat_idle_time;
 }
 
+static uint64_t patience(const struct conn *c)
+{
+	return c->pc.proto->patience ? c->pc.proto->patience(&c->pc) : 0;
+}
+
+/* Of two limits, of which 0 is none. */
+static uint64_t shorter(uint64_t a, uint64_t b)
+{
+	return a && b ? LS_MIN(a, b) : a + b;
+}
+
 /* The rest of the silence that a raw connection may keep; 0: it may for ever. */
 static uint64_t silence_left(const struct conn *c)
 {
 	uint64_t idle = c->pc.port->max_idle_time, beat = heartbeat(c);
-	uint64_t limit = idle && beat ? LS_MIN(idle, beat) : idle + beat;
+	uint64_t limit = shorter(shorter(idle, beat), patience(c));
 	uint64_t silent = now_of(c) - c->last_input;
 
 	return limit == 0 ? 0 : limit > silent ? limit - silent : 1;
@@ -85,6 +96,13 @@ static void follow_phase(struct conn *c, bool input)
 	set_deadline(c, phase_limit(c));
 }
 
+static bool is_overdue(const struct conn *c, uint64_t silent)
+{
+	uint64_t limit = shorter(c->pc.port->max_idle_time, heartbeat(c));
+
+	return limit && silent >= limit;
+}
+
 static void on_timer(struct timer *t)
 {
 	struct conn *c = LS_CONTAINER_OF(t, struct conn, timer);
@@ -108,6 +126,7 @@ static void on_timer(struct timer *t)
 		set_deadline(c, phase_limit(c));
 	} else {
 		c->pc.now_ms = now;
+		c->pc.overdue = is_overdue(c, now - c->last_input);
 		c->pc.proto->timeout(&c->pc);
 		if (c->pc.proto->stateful && heartbeat(c) && now - c->last_input >= heartbeat(c))
 			c->pc.close_reason = CLOSE_HEARTBEAT;
@@ -174,6 +193,8 @@ static void end_by_protocol(struct conn *c, int code)
 {
 	if (!c->pc.close_reason)
 		c->pc.close_reason = code == -EMSGSIZE ? CLOSE_TOO_LARGE : CLOSE_MALFORMED;
+	if (c->pc.proto->farewell)
+		c->pc.proto->farewell(&c->pc, (enum close_reason)c->pc.close_reason);
 	c->pc.aborted = true;
 	c->pc.close_when_sent = true;
 	conn_touch(c);
@@ -414,7 +435,10 @@ static enum close_by who_closes(const struct conn *c)
 {
 	switch (c->pc.close_reason) {
 	case CLOSE_MALFORMED:
+	case CLOSE_BAD_TEXT:
 		return CLOSE_BY_ERROR;
+	case CLOSE_GOODBYE:
+		return CLOSE_BY_PEER;
 	case CLOSE_TOO_LARGE:
 	case CLOSE_BUFFER_FULL:
 	case CLOSE_TIMEOUT_HEAD:
@@ -574,6 +598,8 @@ void conn_finish(struct conn *c, enum close_reason reason)
 	if (c->state != CONN_OPEN || c->pc.close_when_sent)
 		return;
 	c->pc.close_reason = (uint16_t)reason;
+	if (c->pc.proto->farewell)
+		c->pc.proto->farewell(&c->pc, reason);
 	c->pc.close_when_sent = true;
 	conn_touch(c);
 	watch_what_matters(c);
@@ -605,6 +631,7 @@ void conn_drop(struct conn *c)
 	c->pc.proto->close(&c->pc);
 	list_del(&c->dirty);
 	list_del(&c->stalled);
+	proto_finish(&c->pc);
 	chain_clear(&c->pc.out);
 	buf_unref(c->in);
 	c->in = NULL;

@@ -41,7 +41,7 @@ static void complain(struct listener *l, const char *why)
 
 void listener_refuse(const struct port *port, int fd)
 {
-	if (port->protocol == PROTOCOL_HTTP)
+	if (settings_port_is_http(port))
 		/* Whether it arrives does not matter: the connection is closed anyway. */
 		(void)!send(fd, refusal_http, sizeof refusal_http - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 	fd_close(&fd);

@@ -77,6 +77,13 @@ static bool is_safe(unsigned method)
 	return safe[method];
 }
 
+/* What follows such a request may be of another protocol. */
+static bool is_upgrade(const struct port *port, const struct http_head *head)
+{
+	return port->protocol == PROTOCOL_WEBSOCKET && head->flags & HTTP_UPGRADE && head->method == HTTP_METHOD_GET &&
+	       !has_body(head) && head->version_minor > 0;
+}
+
 static struct stream *stream_for(struct proto_conn *pc, const struct http_head *head)
 {
 	uint64_t limit = pc->port->http_keepalive_requests;
@@ -89,6 +96,7 @@ static struct stream *stream_for(struct proto_conn *pc, const struct http_head *
 	if (limit && pc->requests + 1 >= limit)
 		s->keep_alive = false;
 	s->safe = is_safe(head->method);
+	s->upgrade = is_upgrade(pc->port, head);
 	s->input_done = !has_body(head);
 	s->started_us = head->received_us;
 	return s;
@@ -119,7 +127,7 @@ static void note_request(struct proto_conn *pc, struct stream *s, bool more_is_h
 
 	pc->requests++;
 	pc->next_stream = s->number + 1;
-	st->exclusive = !s->safe || !s->input_done;
+	st->exclusive = !s->safe || !s->input_done || s->upgrade;
 	st->last = !s->keep_alive;
 	if (!s->input_done)
 		http1_body_begin(pc, s, head, more_is_here);
@@ -133,7 +141,7 @@ static ssize_t take_request(struct proto_conn *pc, size_t len, bool more_is_here
 	struct stream *s;
 	int r;
 
-	if (st->streams && (has_body(head) || !is_safe(head->method))) {
+	if (st->streams && (has_body(head) || !is_safe(head->method) || is_upgrade(pc->port, head))) {
 		st->wait_all = true;
 		return 0;
 	}
@@ -287,20 +295,24 @@ static void http1_timeout(struct proto_conn *pc)
 	}
 }
 
+void http1_leave(struct proto_conn *pc)
+{
+	pool_put(&states, pc->state);
+	pc->state = NULL;
+}
+
 static void http1_idle(struct proto_conn *pc)
 {
 	if (pc->phase != PHASE_IDLE)
 		return; /* something is under way */
-	pool_put(&states, pc->state);
-	pc->state = NULL;
+	http1_leave(pc);
 }
 
 static void http1_close(struct proto_conn *pc)
 {
 	if (pc->state)
 		http1_order_drop(pc);
-	pool_put(&states, pc->state);
-	pc->state = NULL;
+	http1_leave(pc);
 }
 
 void http1_trim(void)

@@ -8,6 +8,9 @@
  * answer short. */
 int http1_output_file(struct proto_conn *pc, struct stream *s, int fd, uint64_t off, uint64_t len, bool end);
 
+/* The connection speaks another protocol from here on: gives the state back.  No stream is left. */
+void http1_leave(struct proto_conn *pc);
+
 /* Frees this thread's pooled state. */
 void http1_trim(void);
 

@@ -4,6 +4,7 @@
 #include "proto/http1.h"
 #include "proto/http1_order.h"
 #include "proto/http_out.h"
+#include "proto/ws.h"
 #include "sys/fd.h"
 
 #include <errno.h>
@@ -121,6 +122,29 @@ static int put_head(struct proto_conn *pc, struct stream *s, const struct http_v
 	return 0;
 }
 
+/* The answer to a handshake: what comes next is WebSocket. */
+static int put_upgrade(struct proto_conn *pc, struct stream *s, const struct http_view *v)
+{
+	struct http_out o = {
+		.now_ms = pc->now_ms,
+		.length = UINT64_MAX,
+		.server = pc->port->http_server_header,
+		.upgrade = true,
+	};
+	int r = s->upgrade ? http_out_head(&pc->out, v, &o) : -EBADMSG;
+
+	if (r < 0)
+		return r;
+	s->status = 101;
+	s->head_sent = true;
+	s->keep_alive = true;
+	finish(pc, s);
+	if (pc->close_when_sent)
+		return 0; /* the server ends: the peer has its answer, and then nothing */
+	http1_leave(pc);
+	return ws_begin(pc, v);
+}
+
 static int put_answer(struct proto_conn *pc, struct stream *s, const struct frame *f, struct str image, struct str body)
 {
 	bool end = f->flags & FRAME_END;
@@ -131,6 +155,8 @@ static int put_answer(struct proto_conn *pc, struct stream *s, const struct fram
 
 	if (r < 0)
 		return r;
+	if (v.head->status == 101)
+		return end ? put_upgrade(pc, s, &v) : -EBADMSG;
 	if (!fits && !s->head_only && v.head->status != 204 && v.head->status != 304)
 		return -EBADMSG; /* found before anything was written: the caller can still answer 502 */
 	r = put_head(pc, s, &v, length, end);

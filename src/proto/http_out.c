@@ -146,7 +146,9 @@ static char *put_own_fields(char *p, const struct http_out *o)
 	} else if (o->chunked) {
 		p = PUT(p, "Transfer-Encoding: chunked\r\n");
 	}
-	if (o->close)
+	if (o->upgrade)
+		p = PUT(p, "Connection: Upgrade\r\n");
+	else if (o->close)
 		p = PUT(p, "Connection: close\r\n");
 	else if (o->keep_alive)
 		p = PUT(p, "Connection: keep-alive\r\n");
@@ -318,7 +320,7 @@ static int append(struct chain *out, const struct http_view *v, struct http_out 
 
 int http_out_head(struct chain *out, const struct http_view *v, struct http_out *o)
 {
-	if (v->head->status < 200 || v->head->status > 599)
+	if ((v->head->status < 200 && !o->upgrade) || v->head->status > 599)
 		return -EBADMSG;
 	return append(out, v, o, write_head);
 }

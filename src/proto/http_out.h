@@ -11,6 +11,7 @@ struct http_out {
 	bool server;     /* Server: luaserv, unless the app says otherwise */
 	bool keep_alive; /* must be said, since the peer speaks HTTP/1.0 */
 	bool close;      /* Connection: close; set when the app wants it */
+	bool upgrade;    /* a 101: Connection: Upgrade */
 };
 
 /* Appends the head of a checked image.  Date, Server, Content-Length, Transfer-Encoding and Connection are

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "base/buf.h"
 #include "base/chain.h"
 #include "conf/settings.h"
 #include "ipc/frame.h"
@@ -14,6 +15,7 @@
 
 struct sink;
 struct proto_conn;
+struct publication;
 
 /* What the peer is expected to do next; the connection's timers follow it. */
 enum proto_phase {
@@ -44,16 +46,19 @@ struct proto_conn {
 	const struct port *port;
 	const struct sink *sink;
 	conn_id id;
-	void *state;         /* the protocol's, NULL when idle */
-	struct chain out;    /* bytes to the peer */
-	struct list streams; /* struct stream.on_conn: requests under way, oldest first */
+	void *state;          /* the protocol's, NULL when idle */
+	struct chain out;     /* bytes to the peer */
+	struct chain *behind; /* proto_out(), while `unfinished`; NULL: nothing */
+	struct list streams;  /* struct stream.on_conn: requests under way, oldest first */
 	struct sock_peer peer;
 	uint8_t phase;        /* enum proto_phase */
 	bool close_when_sent; /* close (lingering) once `out` has left */
 	bool paused;          /* the protocol wants no input now; output() clears it when a stream ends */
 	bool draining;        /* the server stops: answer Connection: close, take no further request after this one */
-	bool lend;    /* output() may append its payload to `out` as lent: the caller writes or keeps it at once */
-	bool aborted; /* the peer broke the rules: what is unread is thrown away */
+	bool lend;       /* output() may append its payload to `out` as lent: the caller writes or keeps it at once */
+	bool aborted;    /* what the peer sends is thrown away: it broke the rules, or has been said goodbye */
+	bool unfinished; /* output() has been given the beginning of a message, and its worker owes the rest */
+	bool overdue;    /* timeout(): the peer was silent for as long as the port's settings allow */
 	uint16_t close_reason; /* enum close_reason, set with close_when_sent */
 	uint32_t next_stream;
 	uint32_t requests; /* on this connection so far */
@@ -77,6 +82,8 @@ enum close_reason {
 	CLOSE_SHUTDOWN,
 	CLOSE_HEARTBEAT, /* heartbeat_idle_time */
 	CLOSE_RATE,      /* message_rate */
+	CLOSE_GOODBYE,   /* the peer ended it by the protocol's own word */
+	CLOSE_BAD_TEXT,  /* what should be text is not UTF-8 */
 	CLOSE_REASONS,
 };
 
@@ -112,6 +119,16 @@ struct proto {
 	/* The timer of pc->phase ran out: answer if there is one (408), set close_when_sent. */
 	void (*timeout)(struct proto_conn *pc);
 
+	/* Milliseconds of silence after which timeout() is wanted although no setting of the port ends the connection; 0: never.
+	 * NULL: never. */
+	uint64_t (*patience)(const struct proto_conn *pc);
+
+	/* The server ends the connection: the protocol's last words, and close_when_sent.  NULL: there are none. */
+	void (*farewell)(struct proto_conn *pc, enum close_reason why);
+
+	/* What is published to a group, as this peer gets it: lent.  NULL: no memory.  Function NULL: the bytes as they are. */
+	struct buf *(*publish)(struct proto_conn *pc, struct publication *p);
+
 	/* Nothing is under way: give the state back. */
 	void (*idle)(struct proto_conn *pc);
 
@@ -120,12 +137,21 @@ struct proto {
 	void (*close)(struct proto_conn *pc);
 };
 
+/* A message published to a group, in the forms that its members' protocols have asked for. */
+enum { PUBLICATION_FORMS = 3 };
+struct publication {
+	struct str bytes;
+	unsigned opcode;                      /* of protocols that have any; 0: the app did not say */
+	bool tried;                           /* the protocol's: a form that may be impossible */
+	struct buf *forms[PUBLICATION_FORMS]; /* 0: the bytes as they are; NULL: not made */
+};
+
 /* ---- registry.c: THE LIST of protocols --------------------------------------------------------------------------- */
 
 /* The protocol a port speaks. */
 const struct proto *proto_of(const struct port *port);
 
-extern const struct proto proto_raw, proto_eof, proto_length, proto_http1;
+extern const struct proto proto_raw, proto_eof, proto_length, proto_http1, proto_ws;
 
 /* Frees what the protocols keep for this thread; when a thread ends. */
 void proto_trim(void);
@@ -134,6 +160,10 @@ void proto_trim(void);
 
 /* Appends bytes of a frame to `out` or a stream's pending chain, lent where that is allowed and worth it. */
 int proto_append(struct proto_conn *pc, struct chain *out, struct str bytes);
+/* Where a whole message goes: `out`, or behind the unfinished one (RFC 6455 §5.4). */
+struct chain *proto_out(struct proto_conn *pc);
+/* The unfinished message has ended: what waited behind it follows. */
+void proto_finish(struct proto_conn *pc);
 /* Output that is the bytes themselves: SEND appends. */
 int proto_output_plain(struct proto_conn *pc, const struct frame *f, struct str payload, struct stream *stream);
 /* eof, timeout, close of protocols without state that needs care: state is freed with free(). */

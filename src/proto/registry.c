@@ -1,15 +1,21 @@
 /* proto/registry.c — THE LIST of protocols, and what the simple ones share. */
 #include "base/bits.h"
+#include "base/mem.h"
 #include "proto/http1.h"
 #include "proto/proto.h"
+#include "proto/ws.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-static const struct proto *const protocols[] = {
-	[PROTOCOL_TCP] = &proto_raw,    [PROTOCOL_EOF] = &proto_eof, [PROTOCOL_LENGTH] = &proto_length,
-	[PROTOCOL_HTTP] = &proto_http1, [PROTOCOL_LUA] = &proto_raw, /* the worker makes messages of what is read */
-};
+static const struct proto
+	*const
+		protocols[] = {
+			[PROTOCOL_TCP] = &proto_raw,         [PROTOCOL_EOF] = &proto_eof,
+			[PROTOCOL_LENGTH] = &proto_length,   [PROTOCOL_HTTP] = &proto_http1,
+			[PROTOCOL_LUA] = &proto_raw,         /* the worker makes messages of what is read */
+			[PROTOCOL_WEBSOCKET] = &proto_http1, /* until a handshake: ws_begin() */
+		};
 
 const struct proto *proto_of(const struct port *port)
 {
@@ -19,6 +25,7 @@ const struct proto *proto_of(const struct port *port)
 void proto_trim(void)
 {
 	http1_trim();
+	ws_trim();
 	stream_trim();
 }
 
@@ -39,6 +46,8 @@ const char *close_reason_name(unsigned reason)
 		[CLOSE_SHUTDOWN] = "shutdown",
 		[CLOSE_HEARTBEAT] = "heartbeat",
 		[CLOSE_RATE] = "rate",
+		[CLOSE_GOODBYE] = "goodbye",
+		[CLOSE_BAD_TEXT] = "bad_text",
 	};
 
 	return reason < LS_COUNT(names) ? names[reason] : "?";
@@ -60,8 +69,29 @@ int proto_append(struct proto_conn *pc, struct chain *out, struct str bytes)
 	return chain_append(out, bytes);
 }
 
+struct chain *proto_out(struct proto_conn *pc)
+{
+	if (!pc->unfinished)
+		return &pc->out;
+	if (!pc->behind)
+		pc->behind = xzalloc(sizeof *pc->behind);
+	return pc->behind;
+}
+
+void proto_finish(struct proto_conn *pc)
+{
+	pc->unfinished = false;
+	if (!pc->behind)
+		return;
+	chain_move(&pc->out, pc->behind);
+	free(pc->behind);
+	pc->behind = NULL;
+}
+
 int proto_output_plain(struct proto_conn *pc, const struct frame *f, struct str payload, struct stream *stream)
 {
+	if (f->type == FRAME_PUSH && !stream)
+		return 0; /* it has no frames: the app took it for another connection */
 	if (f->type != FRAME_SEND || stream)
 		return -EBADMSG;
 	return proto_append(pc, &pc->out, payload);

@@ -2,6 +2,7 @@
 #include "reactor/core.h"
 
 #include "base/clock.h"
+#include "proto/ws.h"
 
 #include <errno.h>
 
@@ -57,6 +58,7 @@ static int answer_info(struct reactor *r, struct link *line, const struct frame 
 		.reactor = r->o.id,
 		.port = c->pc.port->index,
 		.closing = c->pc.close_when_sent,
+		.websocket = ws_is_spoken(&c->pc),
 		.connected_us = (uint64_t)c->connected_s * 1000000,
 		.received_us = now_us - LS_MIN(silent_us, now_us),
 		.queued = c->pc.out.bytes,

@@ -112,6 +112,8 @@ void dispatch_settle(struct reactor *r, struct conn *c);
 void dispatch_leave(struct reactor *r, struct conn *c);
 /* The app has named it; true: that gave it another home. */
 bool dispatch_bind(struct reactor *r, struct conn *c, uint64_t hash);
+/* The connection's home is that slot from here on. */
+void dispatch_move(struct reactor *r, struct conn *c, unsigned slot);
 /* The slot for a datagram; -1: whoever has its turn. */
 int dispatch_packet(struct reactor *r, const struct port *port, const struct sock_far *from, struct str bytes);
 
@@ -173,6 +175,8 @@ bool uplink_is_told(const struct conn *c);
 /* And by OPEN before its first message. */
 bool uplink_is_told_at_once(const struct conn *c);
 void uplink_send_open(struct conn *c, struct uplink_gen *gen);
+/* It has become a WebSocket, by an answer of this process to that request: OPEN. */
+void uplink_upgraded(struct conn *c, struct uplink_gen *gen, uint32_t stream);
 /* BIND: the app's name of the connection. */
 void uplink_bind(struct conn *c, struct str uid);
 

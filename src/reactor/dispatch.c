@@ -179,15 +179,20 @@ void dispatch_leave(struct reactor *r, struct conn *c)
 	r->uplinks[c->home].homes--;
 }
 
+void dispatch_move(struct reactor *r, struct conn *c, unsigned slot)
+{
+	dispatch_leave(r, c);
+	c->home = (uint16_t)slot;
+	r->uplinks[slot].homes++;
+}
+
 bool dispatch_bind(struct reactor *r, struct conn *c, uint64_t hash)
 {
 	unsigned slot = (unsigned)(hash % r->o.workers);
 
 	if (r->settings->dispatch_mode != DISPATCH_UID || slot == c->home)
 		return false;
-	dispatch_leave(r, c);
-	c->home = (uint16_t)slot;
-	r->uplinks[slot].homes++;
+	dispatch_move(r, c, slot);
 	return true;
 }
 

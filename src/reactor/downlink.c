@@ -46,6 +46,8 @@ static void check_budget(struct conn *c, const struct uplink_gen *gen)
 		limit += limit + gen->line->piece_max;
 	if (c->pc.out.bytes > limit && chain_memory(&c->pc.out) > limit)
 		cut_hoarder(c);
+	else if (c->pc.behind && c->pc.behind->bytes > limit)
+		cut_hoarder(c);
 }
 
 /* A large payload is written from where the worker put it; only what the socket does not take is copied. */
@@ -180,7 +182,7 @@ static uint64_t body_bytes(const struct frame *f, struct str payload)
 	}
 }
 
-static int on_response(struct conn *c, const struct uplink_gen *gen, const struct frame *f, struct str payload)
+static int on_response(struct conn *c, struct uplink_gen *gen, const struct frame *f, struct str payload)
 {
 	struct stream *s = owed_stream(c, gen, f->stream);
 
@@ -206,6 +208,8 @@ static int on_response(struct conn *c, const struct uplink_gen *gen, const struc
 		conn_touch(c);
 		check_response_budget(c);
 	}
+	if (r == 0 && c->state == CONN_OPEN && c->pc.proto->stateful)
+		uplink_upgraded(c, gen, f->stream);
 	return r;
 }
 
@@ -251,6 +255,7 @@ int downlink_on_frame(void *ctx, const struct frame *f, struct str payload)
 		return 0; /* the connection ended while this was on its way, or has not begun; or the worker has finished (DONE) */
 	switch (f->type) {
 	case FRAME_SEND:
+	case FRAME_PUSH:
 		return on_send(c, gen, f, payload);
 	case FRAME_SEND_FILE:
 		return on_send_file(c, gen, payload);

@@ -167,8 +167,8 @@ static int append(struct conn *c, struct buf *shared)
 	int code;
 
 	if (shared->len <= SMALL)
-		return chain_append(&c->pc.out, buf_str(shared));
-	code = chain_append_borrowed(&c->pc.out, buf_str(shared), release_shared, buf_ref(shared));
+		return chain_append(proto_out(&c->pc), buf_str(shared));
+	code = chain_append_borrowed(proto_out(&c->pc), buf_str(shared), release_shared, buf_ref(shared));
 	if (code < 0)
 		buf_unref(shared);
 	return code;
@@ -191,17 +191,25 @@ static void pass_over(struct reactor *r, struct conn *c)
 		conn_kill(c, CLOSE_BY_LIMIT, CLOSE_BUFFER_FULL);
 }
 
-static void deliver(struct reactor *r, struct conn *c, struct buf *shared)
+static uint64_t waiting(const struct conn *c)
 {
+	return chain_memory(&c->pc.out) + (c->pc.behind ? chain_memory(c->pc.behind) : 0);
+}
+
+static void deliver(struct reactor *r, struct conn *c, struct publication *p)
+{
+	struct buf *shared;
+
 	if (c->state != CONN_OPEN || c->pc.close_when_sent)
 		return;
-	if (chain_memory(&c->pc.out) + shared->len > c->pc.port->socket_buffer_size || append(c, shared) < 0)
+	shared = c->pc.proto->publish ? c->pc.proto->publish(&c->pc, p) : p->forms[0];
+	if (!shared || waiting(c) + shared->len > c->pc.port->socket_buffer_size || append(c, shared) < 0)
 		pass_over(r, c);
 	else
 		conn_touch(c);
 }
 
-static void deliver_all(struct reactor *r, struct group *g, struct buf *shared, conn_id except)
+static void deliver_all(struct reactor *r, struct group *g, struct publication *p, conn_id except)
 {
 	struct list *it, *next;
 
@@ -211,7 +219,7 @@ static void deliver_all(struct reactor *r, struct group *g, struct buf *shared, 
 
 		next = it->next;
 		if (c->pc.id != except)
-			deliver(r, c, shared);
+			deliver(r, c, p);
 	}
 	let_go(r, g);
 }
@@ -219,6 +227,7 @@ static void deliver_all(struct reactor *r, struct group *g, struct buf *shared, 
 int groups_publish(struct reactor *r, const struct frame *f, struct str payload)
 {
 	struct str name = str_take(payload, f->arg), bytes = str_skip(payload, name.len);
+	struct publication p = { .opcode = f->stream };
 	struct group *g;
 	struct buf *shared;
 
@@ -235,8 +244,11 @@ int groups_publish(struct reactor *r, const struct frame *f, struct str payload)
 	memcpy(shared->data, bytes.p, bytes.len);
 	shared->len = (uint32_t)bytes.len;
 	board_add(&r->o.board->published, 1);
-	deliver_all(r, g, shared, f->value);
-	buf_unref(shared);
+	p.bytes = buf_str(shared);
+	p.forms[0] = shared;
+	deliver_all(r, g, &p, f->value);
+	for (unsigned i = 0; i < PUBLICATION_FORMS; i++)
+		buf_unref(p.forms[i]);
 	return 0;
 }
 

@@ -21,7 +21,9 @@ struct conn *reactor_conn(struct reactor *r, conn_id id)
 
 bool reactor_has_session(const struct conn *c)
 {
-	return c->pc.proto->stateful || c->pc.port->events & (1ULL << EVENT_connect | 1ULL << EVENT_close);
+	if (c->pc.proto->stateful || c->pc.port->protocol == PROTOCOL_WEBSOCKET)
+		return c->pc.proto->stateful; /* before its handshake a WebSocket is no connection to the app */
+	return c->pc.port->events & (1ULL << EVENT_connect | 1ULL << EVENT_close);
 }
 
 uint64_t reactor_connections(const struct reactor *r)

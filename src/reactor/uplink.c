@@ -2,6 +2,7 @@
 #include "reactor/core.h"
 
 #include "base/codec.h"
+#include "proto/ws.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -30,15 +31,17 @@ int uplink_send(struct conn *c, struct uplink_gen *gen, const struct frame *f, c
 
 /* ---- connections of the app's own ----------------------------------------------------------------------------------------- */
 
-void uplink_send_open(struct conn *c, struct uplink_gen *gen)
+/* `stream`: the request by which it has become a WebSocket; 0: it has been opened before, or is none. */
+static void send_open(struct conn *c, struct uplink_gen *gen, uint32_t stream)
 {
 	struct frame moved = { .type = FRAME_MOVED, .conn = c->pc.id };
 	struct frame_open open = { .peer = c->pc.peer, .reactor = reactor_of(c)->o.id };
 	struct str payload[2] = { str_make(&open, sizeof open), str_from(c->uid ? c->uid : "") };
 	struct frame f = {
 		.type = FRAME_OPEN,
-		.flags = c->opened ? FRAME_ADOPTED : 0,
+		.flags = (c->opened ? FRAME_ADOPTED : 0) | (ws_is_spoken(&c->pc) ? FRAME_UPGRADED : 0),
 		.conn = c->pc.id,
+		.stream = stream,
 		.arg = c->pc.port->index,
 		.value = c->taken,
 	};
@@ -51,6 +54,19 @@ void uplink_send_open(struct conn *c, struct uplink_gen *gen)
 		c->opened++;
 		c->acked = c->taken;
 	}
+}
+
+void uplink_send_open(struct conn *c, struct uplink_gen *gen)
+{
+	send_open(c, gen, 0);
+}
+
+void uplink_upgraded(struct conn *c, struct uplink_gen *gen, uint32_t stream)
+{
+	dispatch_move(reactor_of(c), c, gen->slot);
+	send_open(c, gen, stream);
+	if (c->worker != gen)
+		conn_kill(c, CLOSE_BY_LIMIT, CLOSE_BUFFER_FULL); /* its worker does not know of it */
 }
 
 /* Policies without a fixed worker per connection tell nobody of connections (Swoole's modes 1 and 3), unless there is only

@@ -224,7 +224,7 @@ static void release_sessions(struct uplink_gen *gen)
 		if (c->worker != gen)
 			continue;
 
-		bool lost = recall_is_lost(c, gen);
+		bool lost = recall_is_lost(c, gen) || c->pc.unfinished;
 
 		c->worker = NULL;
 		c->app_paused = false;

@@ -27,6 +27,7 @@ static const struct {
 	{ CODE_TASK_NOT_SENT, "the task cannot be put into the queue; the log says why" },
 	{ CODE_TASK_WORKER_DIED, "the task worker has died again and again and is given up; the log says why" },
 	{ CODE_NOT_CONNECTED, "the client is not connected" },
+	{ CODE_NO_WEBSOCKET, "the connection is no open WebSocket" },
 };
 
 const char *codes_text(int code)

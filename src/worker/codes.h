@@ -25,6 +25,7 @@ enum code {
 	CODE_TASK_WORKER_DIED = 2005,
 	CODE_ASKER_GONE = 2006,
 	CODE_NOT_CONNECTED = 5001,
+	CODE_NO_WEBSOCKET = 8503,
 };
 
 /* Pushes true for 0, else nil, message, code; the number of results. */

@@ -81,7 +81,7 @@ static bool fits(const struct fields *f, struct str name, struct str value, bool
 	return n <= RESPONSE_FIELDS_MAX && name.len <= size_max && value.len <= size_max && size <= size_max;
 }
 
-static void remove_name(struct fields *f, struct str name)
+void fields_remove(struct fields *f, struct str name)
 {
 	unsigned kept = 0;
 
@@ -112,7 +112,7 @@ int fields_put(struct fields *f, struct arena *a, uint32_t size_max, struct str 
 	if (!fits(f, name, value, add, size_max))
 		return -E2BIG;
 	if (!add && f->n > 0)
-		remove_name(f, name);
+		fields_remove(f, name);
 	if (f->n == f->cap)
 		grow(f, a);
 	f->at[f->n++] = (struct response_field){ keep(a, name), keep(a, value) };

@@ -11,9 +11,9 @@ int group_change(struct worker *w, conn_id id, struct str name, bool join)
 	return s && s->closed ? CODE_CLOSED : codes_of_send(worker_send_any(w, &f, &name, 1));
 }
 
-int group_publish(struct worker *w, struct str name, struct str bytes, conn_id except)
+int group_publish(struct worker *w, struct str name, struct str bytes, unsigned opcode, conn_id except)
 {
-	struct frame f = { .type = FRAME_PUBLISH, .arg = (uint32_t)name.len, .value = except };
+	struct frame f = { .type = FRAME_PUBLISH, .stream = opcode, .arg = (uint32_t)name.len, .value = except };
 	struct str parts[2] = { name, bytes };
 	int code = 0;
 

@@ -19,6 +19,7 @@ struct pending {
 	struct str rest;
 	uint64_t file; /* length of the file that `rest` names; 0: `rest` itself is sent */
 	int anchor;    /* registry reference of the string */
+	uint32_t tag;
 	bool end;
 	bool begun;
 	int *early; /* wait() has not parked yet: the outcome goes here */
@@ -73,7 +74,7 @@ static ssize_t emit(struct outflow *of, struct str piece, bool end, const struct
 }
 
 /* All of it, whatever budget and link say. */
-static int emit_all(struct outflow *of, struct str bytes, bool end, const struct outflow_source *from)
+static int emit_all(struct outflow *of, struct str bytes, bool end, struct outflow_source *from)
 {
 	do {
 		ssize_t n = emit(of, bytes, end, from);
@@ -81,6 +82,7 @@ static int emit_all(struct outflow *of, struct str bytes, bool end, const struct
 		if (n < 0)
 			return (int)n;
 		bytes = str_skip(bytes, (size_t)n);
+		from->begun = true;
 	} while (bytes.len > 0);
 	return 0;
 }
@@ -132,7 +134,13 @@ static ssize_t emit_pending(struct outflow *of, const struct pending *p, size_t 
 
 	lua_rawgeti(L, LUA_REGISTRYINDEX, p->anchor);
 
-	struct outflow_source from = { L, lua_gettop(L) };
+	struct outflow_source from = {
+		.L = L,
+		.idx = lua_gettop(L),
+		.tag = p->tag,
+		.begun = p->begun,
+		.more = piece < p->rest.len,
+	};
 	ssize_t n = emit(of, str_take(p->rest, piece), p->end && piece == p->rest.len, &from);
 
 	lua_settop(L, from.idx - 1);
@@ -229,10 +237,10 @@ int outflow_send(struct outflow *of, lua_State *L, int idx, bool end, bool may_w
 	bool fits = list_empty(&of->pending) && bytes.len <= room(of) && (!of->line->full || bytes.len <= SMALL);
 
 	if (!fits && may_wait && sched_may_park(L))
-		return wait(of, L, idx, (struct pending){ .rest = bytes, .end = end }, what);
+		return wait(of, L, idx, (struct pending){ .rest = bytes, .end = end, .tag = of->tag }, what);
 	if (!list_empty(&of->pending) || (bytes.len > room(of) && !end))
 		return codes_push(L, CODE_OUTPUT_OVERFLOW);
-	if (emit_all(of, bytes, end, &(struct outflow_source){ L, idx }) < 0)
+	if (emit_all(of, bytes, end, &(struct outflow_source){ .L = L, .idx = idx, .tag = of->tag }) < 0)
 		return codes_push(L, CODE_OUTPUT_OVERFLOW);
 	lua_pushboolean(L, 1);
 	return 1;

@@ -14,6 +14,9 @@
 struct outflow_source {
 	lua_State *L;
 	int idx;
+	uint32_t tag; /* of this send */
+	bool begun;   /* pieces of it have left */
+	bool more;    /* and some will follow behind this one */
 };
 
 struct outflow {
@@ -23,7 +26,8 @@ struct outflow {
 	uint64_t sent;
 	uint64_t acked;
 	uint64_t budget;
-	int closed; /* nothing leaves any more: the code that sends get; 0: open */
+	uint32_t tag; /* of the next outflow_send(): emit is told of it with each piece */
+	int closed;   /* nothing leaves any more: the code that sends get; 0: open */
 	/* Puts what it can of a piece on the link, `end` with the last byte of a final send.  How much that was, at least
 	 * one byte of those there are; negative errno. */
 	ssize_t (*emit)(struct outflow *of, struct str piece, bool end, const struct outflow_source *from);

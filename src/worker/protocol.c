@@ -268,7 +268,7 @@ bool protocol_next(struct protocol *p)
 
 static bool is_raw(const struct port *port)
 {
-	return !settings_port_is_dgram(port) && port->protocol != PROTOCOL_HTTP;
+	return !settings_port_is_dgram(port) && !settings_port_is_http(port);
 }
 
 /* What a connection that is not known here speaks, if it can be only one protocol; -1: there are several. */

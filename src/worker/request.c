@@ -2,6 +2,7 @@
 
 #include "lua/bind.h"
 #include "worker/codes.h"
+#include "worker/handshake.h"
 #include "worker/runtime.h"
 
 #include <errno.h>
@@ -32,11 +33,16 @@ static uint64_t key_of(conn_id conn, uint32_t stream)
 	return conn ^ (uint64_t)stream << 53;
 }
 
+struct request *request_find(struct worker *w, conn_id conn, uint32_t stream)
+{
+	struct request *r = map_get(&w->requests, key_of(conn, stream));
+
+	return r && r->conn == conn && r->stream == stream ? r : NULL;
+}
+
 static struct request *find(struct worker *w, const struct frame *f)
 {
-	struct request *r = map_get(&w->requests, key_of(f->conn, f->stream));
-
-	return r && r->conn == f->conn && r->stream == f->stream ? r : NULL;
+	return request_find(w, f->conn, f->stream);
 }
 
 const char *request_line(const struct request *r, char *out, size_t cap)
@@ -71,8 +77,24 @@ static void free_request(struct request *r)
 /* The reactor needs an end for every stream, also if the handler left it to another process that died. */
 static void end_if_over(struct request *r)
 {
-	if (!r->running && (r->ended || r->aborted) && list_empty(&r->out.pending))
+	if (!r->running && !r->held && (r->ended || r->aborted) && list_empty(&r->out.pending))
 		free_request(r);
+}
+
+void request_hold(struct request *r)
+{
+	r->held = true;
+}
+
+void request_release(struct request *r)
+{
+	r->held = false;
+	end_if_over(r);
+}
+
+void request_push(const struct request *r, lua_State *L)
+{
+	bind_push(L, req_kind, (void *)r);
 }
 
 void request_answered(struct request *r)
@@ -111,7 +133,10 @@ static void on_done(struct task *t, int status)
 			handler_log_error(w, t, handler_error_text(t), request_line(r, line, sizeof line));
 		response_fail(r, 500);
 	} else if (!r->detached) {
-		response_complete(r);
+		if (r->handshake && r->status == 101)
+			handshake_accept(r);
+		else
+			response_complete(r);
 	}
 	r->running = false;
 	r->task = NULL;
@@ -119,16 +144,15 @@ static void on_done(struct task *t, int status)
 	end_if_over(r); /* start() looks at it no more */
 }
 
-static void start(struct request *r)
+bool request_call(struct request *r, enum settings_event event)
 {
 	struct worker *w = r->worker;
-	int handler = app_handler(w->app, r->port->index, EVENT_request);
+	int handler = app_handler(w->app, r->port->index, event);
 	struct handler_call call;
 
-	if (handler == LUA_NOREF || !handler_begin(w, handler, "request", r->conn, &call)) {
+	if (handler == LUA_NOREF || !handler_begin(w, handler, settings_event_name((int)event), r->conn, &call)) {
 		response_fail(r, 503);
-		end_if_over(r);
-		return;
+		return false;
 	}
 	bind_push(call.L, req_kind, r);
 	bind_push(call.L, res_kind, r);
@@ -136,6 +160,15 @@ static void start(struct request *r)
 	r->task = call.task;
 	worker_count_begin(w);
 	handler_run(w, &call, 2, on_done, r);
+	return true;
+}
+
+static void start(struct request *r)
+{
+	bool answered = handshake_take(r) || request_call(r, EVENT_request);
+
+	if (!answered)
+		end_if_over(r);
 }
 
 static void run(struct ready *ready)
@@ -298,6 +331,7 @@ void request_on_abort(struct worker *w, const struct frame *f)
 	if (!r)
 		return;
 	r->aborted = CODE_CLOSED_BY_PEER;
+	r->held = false; /* the WebSocket that it asked for will not be opened */
 	outflow_close(&r->out, CODE_CLOSED_BY_PEER);
 	wake_reader(r);
 	worker_ready(w, &LS_CONTAINER_OF(r, struct request_box, r)->ready);

@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "conf/settings.h"
 #include "proto/http_head.h"
 #include "worker/fields.h"
 #include "worker/outflow.h"
@@ -39,13 +40,16 @@ struct request {
 	struct outflow out;
 	uint64_t length; /* of the whole body; UINT64_MAX: not known before its end */
 	bool head_sent;
-	bool finished; /* nothing may be added: its end has been sent, or waits behind other sends */
-	bool end_due;  /* and is sent once they have left */
-	bool ended;    /* its end, or what stands for it, has been sent */
-	bool detached; /* the handler's end does not finish it */
-	int aborted;   /* the client has gone or gets no more of it: the code that writes get; 0: neither */
-	bool started;  /* the handler has been called */
-	bool running;  /* and has not ended */
+	bool finished;  /* nothing may be added: its end has been sent, or waits behind other sends */
+	bool end_due;   /* and is sent once they have left */
+	bool ended;     /* its end, or what stands for it, has been sent */
+	bool detached;  /* the handler's end does not finish it */
+	int aborted;    /* the client has gone or gets no more of it: the code that writes get; 0: neither */
+	bool started;   /* the handler has been called */
+	bool running;   /* and has not ended */
+	bool handshake; /* it asks for a WebSocket: see handshake.c */
+	bool accepted;  /* the app has said 101 itself */
+	bool held;      /* request_hold() */
 
 	struct task *task; /* the handler's */
 	int cache;         /* registry reference of a table for what Lua computed once (headers, query …) */
@@ -55,6 +59,15 @@ int request_on_head(struct worker *w, const struct frame *f, struct str payload)
 int request_on_body(struct worker *w, const struct frame *f, struct str payload);
 void request_on_abort(struct worker *w, const struct frame *f);
 void request_on_ack(struct worker *w, const struct frame *f);
+/* The request of that connection; NULL: it has ended. */
+struct request *request_find(struct worker *w, conn_id conn, uint32_t stream);
+/* It does not end before request_release(), even if it has been answered. */
+void request_hold(struct request *r);
+void request_release(struct request *r);
+/* Pushes `req`. */
+void request_push(const struct request *r, lua_State *L);
+/* Calls the port's handler of that event with req and res; false: the answer is 503, since none can run. */
+bool request_call(struct request *r, enum settings_event event);
 /* The answer is complete: ends the request if its handler has ended before. */
 void request_answered(struct request *r);
 /* Kinds of the two handles, given by api_http.c before the first request. */
@@ -84,6 +97,8 @@ int response_field(struct request *r, struct str name, struct str value, bool ad
 /* A field that follows the body; the head announces it, unless it has left already.  As fields_put(), or -EPERM: that field may not
  * be a trailer. */
 int response_trailer(struct request *r, struct str name, struct str value);
+/* Ends it with a status and the text of that status. */
+void response_refuse(struct request *r, int status);
 /* -EINVAL (status, or a reason that is too long or has a CR, LF or NUL), -EALREADY. */
 int response_status(struct request *r, int status, struct str reason);
 /* Sends the string at `idx` (0: none) as a further part of the body, or, with `end`, as its last.  Lua results of

@@ -3,10 +3,13 @@
 
 #include "base/bits.h"
 #include "lua/bind.h"
+#include "proto/http1.h"
 #include "proto/http_head.h"
 #include "worker/codes.h"
+#include "worker/handshake.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <sys/stat.h>
 
 enum {
@@ -47,7 +50,8 @@ int response_status(struct request *r, int status, struct str reason)
 {
 	if (r->head_sent)
 		return -EALREADY;
-	if (status < 200 || status > 599 || reason.len > REASON_MAX || !fields_is_value(reason))
+	if ((status < 200 && !(status == 101 && r->handshake)) || status > 599 || reason.len > REASON_MAX ||
+	    !fields_is_value(reason))
 		return -EINVAL;
 	r->status = (uint16_t)status;
 	r->reason = reason.len ? str_make(arena_dup(&r->arena, reason.p, reason.len), reason.len) : reason;
@@ -76,7 +80,7 @@ static int build_head(const struct request *r, bool has_content)
 
 static bool has_no_body(const struct request *r)
 {
-	return r->status == 204 || r->status == 304 ||
+	return r->status == 101 || r->status == 204 || r->status == 304 ||
 	       str_eq(http_head_str(&r->view, r->view.head->method_name), LS_STR("HEAD"));
 }
 
@@ -221,6 +225,8 @@ int response_send(struct request *r, lua_State *L, int idx, bool end, const char
 		return codes_push(L, r->aborted);
 	if (r->finished)
 		return codes_push(L, CODE_WRONG_OPERATION);
+	if (r->status == 101)
+		return handshake_finish(r, L, end);
 	if (!idx) {
 		lua_pushliteral(L, "");
 		idx = lua_gettop(L);
@@ -252,7 +258,7 @@ int response_file(struct request *r, const char *path, uint64_t offset, uint64_t
 	struct frame f = { .type = FRAME_RESPONSE_FILE, .conn = r->conn, .stream = r->stream };
 	struct stat st;
 
-	if (r->head_sent || r->finished)
+	if (r->head_sent || r->finished || r->status == 101)
 		return CODE_WRONG_OPERATION;
 	if (stat(path, &st) < 0 || !S_ISREG(st.st_mode))
 		return CODE_FILE_NOT_FOUND;
@@ -328,16 +334,21 @@ void response_emptied(struct outflow *of)
 
 static int send_failure(struct request *r, int status)
 {
-	static const char *const bodies[] = { "500 Internal Server Error\n", "503 Service Unavailable\n",
-		                              "413 Content Too Large\n" };
-	const char *body = bodies[status == 503 ? 1 : status == 413 ? 2 : 0];
+	char body[64];
 
+	snprintf(body, sizeof body, "%d %s\n", status, http_reason(status));
 	r->head = r->trailers = (struct fields){ 0 };
 	r->status = (uint16_t)status;
 	r->reason.len = 0;
 	(void)response_field(r, LS_STR("content-type"), LS_STR("text/plain"), false);
 	r->length = strlen(body);
 	return send_head(r, str_from(body), true) < 0 ? -1 : 0;
+}
+
+void response_refuse(struct request *r, int status)
+{
+	r->status = 200; /* no handshake goes on */
+	response_fail(r, status);
 }
 
 void response_fail(struct request *r, int status)

@@ -3,11 +3,12 @@
 #include "base/clock.h"
 #include "lua/bind.h"
 #include "lua/framer.h"
-#include "proto/proto.h"
+#include "proto/ws.h"
 #include "worker/codes.h"
 #include "worker/protocol.h"
 #include "worker/runtime.h"
 #include "worker/watermark.h"
+#include "worker/websocket.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -73,6 +74,8 @@ void session_drop_event(struct session *s, struct session_event *e)
 {
 	list_del(&e->link);
 	s->queued -= e->len;
+	if (e->request)
+		request_release(e->request);
 	free(e);
 }
 
@@ -84,7 +87,10 @@ static void free_session(struct session *s)
 	outflow_close(&s->out, CODE_CLOSED);
 	list_del(&ready_of(s)->link);
 	list_del(&s->crossing.link);
+	if (s->opening)
+		request_release(s->opening);
 	free(s->uid);
+	free(s->close_text);
 	map_del(&s->worker->sessions, s->id);
 	board_set(&s->worker->o.board->sessions, s->worker->sessions.count);
 	free(LS_CONTAINER_OF(s, struct session_box, s));
@@ -127,10 +133,15 @@ static void on_done(struct task *t, int status)
 	struct worker *w = s->worker;
 
 	s->busy = false;
+	if (s->opening)
+		request_release(s->opening);
+	s->opening = NULL;
 	worker_count_end(w);
 	if (status != 0) {
 		handler_log_error(w, t, handler_error_text(t), NULL);
-		if (!s->closed)
+		if (!s->closed && s->websocket)
+			(void)websocket_disconnect(w, s->id, WS_CODE_FAILED, (struct str){ 0 });
+		else if (!s->closed)
 			session_close(w, s->id, false);
 	}
 	/* Not here: this is inside the handler's last moments. */
@@ -145,8 +156,21 @@ static int reactor_argument(const struct session *s, const struct session_event 
 	return (int)s->reactor;
 }
 
+/* Behind the server; the number of both. */
+static int push_websocket_argument(struct session *s, struct session_event *e, lua_State *L)
+{
+	if (e->event == EVENT_open) {
+		request_push(e->request, L);
+		s->opening = e->request;
+		e->request = NULL;
+	} else {
+		websocket_push_frame(L, s, e->how, str_make(e->data, e->len));
+	}
+	return 2;
+}
+
 /* `value`: where on the worker's stack the data of a receive event stands; 0: they are the event's. */
-static void start(struct session *s, const struct session_event *e, int value)
+static void start(struct session *s, struct session_event *e, int value)
 {
 	int handler = app_handler(s->worker->app, s->port->index, e->event);
 	struct worker *w = s->worker;
@@ -160,8 +184,12 @@ static void start(struct session *s, const struct session_event *e, int value)
 		return;
 	}
 	handler_push_server(w, call.L);
-	lua_pushnumber(call.L, (lua_Number)s->id);
-	lua_pushinteger(call.L, reactor_argument(s, e));
+	if (e->event == EVENT_message || e->event == EVENT_open) {
+		nargs = push_websocket_argument(s, e, call.L);
+	} else {
+		lua_pushnumber(call.L, (lua_Number)s->id);
+		lua_pushinteger(call.L, reactor_argument(s, e));
+	}
 	if (value) {
 		lua_pushvalue(w->L, value);
 		lua_xmove(w->L, call.L, 1);
@@ -171,6 +199,8 @@ static void start(struct session *s, const struct session_event *e, int value)
 		nargs++;
 	} else if (e->event == EVENT_close) {
 		push_close_info(call.L, e);
+		if (s->websocket)
+			websocket_explain_close(call.L, s, e->how & 0xffff);
 		nargs++;
 	}
 	s->busy = true;
@@ -200,7 +230,7 @@ void session_follow_reading(struct session *s)
 /* A message that the app's protocol finds in what has come. */
 static bool run_message(struct session *s)
 {
-	const struct session_event e = { .event = EVENT_receive };
+	struct session_event e = { .event = EVENT_receive };
 	lua_State *L = s->worker->L;
 
 	if (!s->protocol || !protocol_next(s->protocol))
@@ -225,6 +255,8 @@ static void run_event(struct session *s, struct session_event *e)
 	list_del(&e->link);
 	s->queued -= e->len;
 	start(s, e, 0);
+	if (e->request)
+		request_release(e->request); /* no coroutine could be had for it */
 	free(e);
 }
 
@@ -236,7 +268,7 @@ static bool is_held(const struct session *s)
 
 static bool must_wait(const struct session *s, const struct session_event *e)
 {
-	return is_held(s) && !s->protocol && e->event == EVENT_receive;
+	return is_held(s) && !s->protocol && (e->event == EVENT_receive || e->event == EVENT_message);
 }
 
 static void run(struct ready *ready)
@@ -300,7 +332,9 @@ static void close_when_empty(struct outflow *of)
 {
 	struct session *s = LS_CONTAINER_OF(of, struct session, out);
 
-	if (s->closing)
+	if (s->closing && s->close_code)
+		websocket_say_close(s);
+	else if (s->closing)
 		control(s, FRAME_CLOSE, 0);
 	if (s->moved)
 		worker_ready(s->worker, ready_of(s));
@@ -336,6 +370,7 @@ static int add_event(struct session *s, enum settings_event event, struct str da
 		return -ENOMEM;
 	e->event = event;
 	e->how = 0;
+	e->request = NULL;
 	e->len = data.len;
 	if (data.len)
 		memcpy(e->data, data.p, data.len);
@@ -345,6 +380,21 @@ static int add_event(struct session *s, enum settings_event event, struct str da
 	if (out)
 		*out = e;
 	return 0;
+}
+
+/* The reactor has seen the 101 leave: the WebSocket is open. */
+static void begin_websocket(struct session *s, const struct frame *f)
+{
+	struct request *r = f->stream ? request_find(s->worker, f->conn, f->stream) : NULL;
+	bool wanted = r && !r->accepted && app_handler(s->worker->app, f->arg, EVENT_open) != LUA_NOREF;
+	struct session_event *e;
+
+	s->websocket = true;
+	s->out.emit = websocket_emit;
+	if (wanted && add_event(s, EVENT_open, (struct str){ 0 }, &e) == 0)
+		e->request = r;
+	else if (r)
+		request_release(r);
 }
 
 void session_on_open(struct worker *w, const struct frame *f, struct str payload)
@@ -369,7 +419,9 @@ void session_on_open(struct worker *w, const struct frame *f, struct str payload
 	s->uid = payload.len ? xmemdup0(payload.p, payload.len) : NULL;
 	s->out.sent = f->value;
 	s->out.acked = f->value;
-	if (!(f->flags & FRAME_ADOPTED) && app_handler(w->app, f->arg, EVENT_connect) != LUA_NOREF)
+	if (f->flags & FRAME_UPGRADED)
+		begin_websocket(s, f);
+	else if (!(f->flags & FRAME_ADOPTED) && app_handler(w->app, f->arg, EVENT_connect) != LUA_NOREF)
 		add_event(s, EVENT_connect, (struct str){ 0 }, NULL);
 }
 
@@ -396,6 +448,7 @@ static int run_alone(struct worker *w, const struct frame *f, struct str payload
 int session_on_data(struct worker *w, const struct frame *f, struct str payload)
 {
 	struct session *s = session_find(w, f->conn);
+	struct session_event *e;
 
 	if (!s && f->arg >= w->o.settings->n_ports)
 		return -EBADMSG;
@@ -405,10 +458,13 @@ int session_on_data(struct worker *w, const struct frame *f, struct str payload)
 		session_close(w, f->conn, true); /* what came before is not known here */
 		return 0;
 	}
-	if (add_event(s, EVENT_receive, payload, NULL) < 0) {
+	if (s->websocket && websocket_swallows(s, (unsigned)f->value, payload))
+		return 0;
+	if (add_event(s, s->websocket ? EVENT_message : EVENT_receive, payload, &e) < 0) {
 		lose_message(s);
 		return 0;
 	}
+	e->how = (uint32_t)f->value;
 	s->received_us = clock_wall_us();
 	s->heard_ms = loop_now(w->o.loop);
 	session_follow_reading(s);

@@ -7,13 +7,15 @@
 #include "worker/ready.h"
 
 struct protocol;
+struct request;
 struct worker;
 
 /* Something that happened to the connection and waits for its handler. */
 struct session_event {
 	struct list link;
 	enum settings_event event;
-	uint32_t how;               /* close: by << 16 | reason */
+	uint32_t how;               /* close: by << 16 | reason; message: its opcode */
+	struct request *request;    /* open: by which it was asked for, held */
 	struct frame_closed totals; /* close */
 	size_t len;                 /* receive */
 	char data[];
@@ -47,6 +49,10 @@ struct session {
 	bool alone;                /* of the connection only one message is known, which its events hold */
 	struct protocol *protocol; /* makes messages of received bytes; NULL: the reactor has */
 	bool recalled;             /* RECALL came and was not answered yet */
+	bool websocket;            /* it speaks that */
+	uint16_t close_code;       /* of the Close frame that has come or was sent; 0: none */
+	char *close_text;          /* and what that says; NULL: nothing */
+	struct request *opening;   /* its open handler runs */
 	uint16_t blame;            /* enum close_reason to close with, if the peer is to blame */
 };
 
@@ -87,6 +93,9 @@ uint64_t session_queued(const struct session *s);
 /* For session_app.c: closes it at once, whatever waits to be sent; asks the reactor to read it or not to, as things stand. */
 void session_reset(struct session *s);
 void session_follow_reading(struct session *s);
+/* For websocket.c: sends the string at `idx`, with s->out.tag; what keeps bytes from being sent, as a code. */
+int session_send_string(struct session *s, lua_State *L, int idx, const char *what);
+int session_sending_code(const struct session *s);
 /* For protocol.c: has its turn come, drops an event from its list, closes it for what the peer did. */
 void session_wake(struct session *s);
 void session_drop_event(struct session *s, struct session_event *e);

@@ -46,7 +46,7 @@ static int send_unknown(struct worker *w, lua_State *L, conn_id id, struct str b
 }
 
 /* What keeps bytes from being sent to a connection this worker knows; 0: nothing. */
-static int sending_code(const struct session *s)
+int session_sending_code(const struct session *s)
 {
 	if (s->closed)
 		return s->out.closed;
@@ -84,11 +84,16 @@ int session_send(struct worker *w, lua_State *L, conn_id id, int idx, bool wait)
 	if (!s || s->port->index >= w->o.settings->n_ports)
 		return send_unknown(w, L, id, bytes);
 
-	int code = sending_code(s);
+	int code = s->websocket ? CODE_WRONG_OPERATION : session_sending_code(s);
 
 	if (code)
 		return codes_push(L, code);
 	return sent(s, L, outflow_send(&s->out, L, idx, false, wait || may_wait(s), what));
+}
+
+int session_send_string(struct session *s, lua_State *L, int idx, const char *what)
+{
+	return sent(s, L, outflow_send(&s->out, L, idx, false, may_wait(s), what));
 }
 
 /* 0 or a code; `*length` becomes what will be sent. */
@@ -118,8 +123,10 @@ int session_send_file(struct worker *w, lua_State *L, conn_id id, const char *pa
 {
 	struct session *s = session_known(w, id);
 	struct frame_file file = { .offset = offset };
-	int code = s ? sending_code(s) : 0;
+	int code = s ? session_sending_code(s) : 0;
 
+	if (s && s->websocket)
+		code = CODE_WRONG_OPERATION;
 	if (code == 0)
 		code = measure_file(path, offset, &length);
 	if (code)

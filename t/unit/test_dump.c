@@ -41,7 +41,7 @@ static void values(void)
 	free(text);
 	text = settings_explain(&s, settings_find("protocol"));
 	holds("explanation", text, "protocol = tcp (from: default) on port 9501\n");
-	holds("explanation", text, "values:  tcp, eof, length, http, lua\n");
+	holds("explanation", text, "values:  tcp, eof, length, http, lua, websocket\n");
 	free(text);
 	text = settings_explain(NULL, settings_find("max_wait_time"));
 	holds("explanation", text, "default: 30s\n");

@@ -3,12 +3,13 @@
 
 ---Settings of a port.
 ---@class luaserv.port_settings
----@field protocol? "tcp"|"eof"|"length"|"http"|"lua"|string|luaserv.protocol Framing of this port: tcp (every read is a message), eof, length, http, or lua: a protocol written in Lua. Any other name is that of a Lua module, as is the table that require gives: short for lua and protocol_module. Default: tcp.
+---@field protocol? "tcp"|"eof"|"length"|"http"|"lua"|"websocket"|string|luaserv.protocol Framing of this port: tcp (every read is a message), eof, length, http, websocket (HTTP, and WebSocket after a handshake), or lua: a protocol written in Lua. Any other name is that of a Lua module, as is the table that require gives: short for lua and protocol_module. Default: tcp.
 ---@field protocol_module? string The Lua module of protocol lua: a table of functions input, decode and encode, loaded by require in each worker. Default: empty.
 ---@field open_eof_check? boolean Swoole's name for protocol eof where a message may hold several delimiters: deliver when the data ends with package_eof. Default: false.
 ---@field open_eof_split? boolean Swoole's name for protocol eof: one message per package_eof. Default: false.
 ---@field open_length_check? boolean Swoole's name for protocol length. Default: false.
 ---@field open_http_protocol? boolean Swoole's name for protocol http. Default: false.
+---@field open_websocket_protocol? boolean Swoole's name for protocol websocket. Default: false.
 ---@field package_eof? string The delimiter of protocol eof, 1 to 8 bytes; it stays in the data. The escapes \r \n \t \0 \xHH and \\ are understood wherever the value comes from. Default: \r\n\r\n.
 ---@field enable_delay_receive? boolean A connection is not read before server:confirm(fd); its connect event comes at once. Not for HTTP. Default: false.
 ---@field proxy_protocol? boolean Each connection begins with a header of the PROXY protocol, version 1 or 2, in which a load balancer names its client. Only addresses in proxy_protocol_trusted may connect. Default: false.
@@ -59,6 +60,17 @@
 ---@field http_request_body? "buffer"|"stream" buffer: the handler starts when the whole body is there, at most package_max_length; stream: it starts at the head and reads as it likes. Default: buffer.
 ---@field http_body_max_size? integer|string Longest streamed request body (413); 0: no limit. Default: 0.
 ---@field http_server_header? boolean Send the Server header. Default: true.
+---@field websocket_subprotocol? string[] Sub-protocols the port speaks, the preferred one first; the handshake is answered with the first that the client offers. Default: empty.
+---@field websocket_origins? string[] Values of Origin whose pages may connect, as https://example.com; others are answered 403. A client without Origin is no browser and passes. Empty: all may. Default: empty.
+---@field websocket_ping_interval? number|string A WebSocket whose peer has been silent for so long is sent a Ping; 0: never. Default: 0.
+---@field websocket_pong_timeout? number|string How long the peer may stay silent after that Ping before the connection is closed (1008). Default: 10s.
+---@field websocket_compression? boolean permessage-deflate (RFC 7692) with clients that offer it. Default: false.
+---@field websocket_context_takeover? boolean Messages are compressed with what earlier ones of the connection had: shorter, but about 320 KB for each connection. Default: false.
+---@field websocket_compression_level? integer 1: fastest; 9: shortest. Default: 1.
+---@field websocket_compression_min_length? integer|string Shorter messages are sent as they are. Default: 128.
+---@field open_websocket_close_frame? boolean The message event gets Close frames too, before the close event. Default: false.
+---@field open_websocket_ping_frame? boolean The message event gets Ping frames, which are then not answered by the server. Default: false.
+---@field open_websocket_pong_frame? boolean The message event gets Pong frames too. Default: false.
 
 ---Settings of the server.
 ---@class luaserv.server_settings: luaserv.port_settings
@@ -116,6 +128,9 @@
 ---| "buffer_full" # (server, fd) What waits for the peer of a raw connection has passed buffer_high_watermark.
 ---| "buffer_empty" # (server, fd) It has fallen to buffer_low_watermark again.
 ---| "packet" # (server, data, client) A datagram of a UDP port; client: address, port, server_socket, server_port, dispatch_time.
+---| "handshake" # (req, res) A WebSocket is asked for: without an answer the server accepts it, with the fields that res has; any status but 101 refuses it. One that is finished with 101 here has no open event.
+---| "open" # (server, req) A WebSocket has been opened by the request req.
+---| "message" # (server, frame) A message of a WebSocket; frame: fd, data, opcode, finish.
 ---| "request" # (req, res) An HTTP request.
 
 ---@alias luaserv.server_event
