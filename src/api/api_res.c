@@ -31,13 +31,13 @@ static int res_status(lua_State *L)
 	if (!lua_isnoneornil(L, 3))
 		reason.p = lua_tolstring(L, 3, &reason.len);
 
-	int code = status < 200 || status > 599 ? -EINVAL : response_status(r, (int)status, reason);
+	int code = status < 100 || status > 599 ? -EINVAL : response_status(r, (int)status, reason);
 
 	if (code == -EALREADY)
 		refuse_late(L, "status");
 	if (code < 0)
 		state_error(
-			L, "res:status: %.14g is not a status of a response (200 to 599), or its reason has a line end",
+			L, "res:status: %.14g is not a status of a response (200 to 599, and 101 for a handshake), or its reason has a line end",
 			status);
 	lua_settop(L, 1);
 	return 1;

@@ -72,6 +72,12 @@ struct conn {
 	bool recalled;           /* the owner's: `worker` was asked for what it holds of the input */
 };
 
+/* The peer sends no more, and its worker knows, or will when it has handled what came. */
+static inline bool conn_has_heard_all(const struct conn *c)
+{
+	return c->eof_told || c->pc.goodbye;
+}
+
 /* Takes the socket; on failure it stays the caller's.  `c` is zeroed memory of the owner, which calls conn_start() once
  * the connection has its id. */
 int conn_open(struct conn *c, struct conn_owner *owner, int fd, const struct settings *settings,

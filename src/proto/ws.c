@@ -22,6 +22,7 @@ struct ws {
 		*message; /* what has come of a message that did not come at once, unmasked; when `ready`, expanded */
 	size_t checked;   /* so many bytes of it are whole characters */
 	struct ws_deflate *deflate; /* NULL: not agreed on */
+	uint16_t peer_code;         /* of its Close frame */
 	uint8_t opcode;             /* of the message that has begun to come; 0: none */
 	bool compressed;            /* that message is */
 	bool reading;               /* in the payload of `frame` */
@@ -101,9 +102,10 @@ static void ws_farewell(struct proto_conn *pc, enum close_reason why)
 		{ CLOSE_TIMEOUT_IDLE, WS_CODE_POLICY }, { CLOSE_RATE, WS_CODE_POLICY },
 		{ CLOSE_TOO_LARGE, WS_CODE_TOO_LARGE }, { CLOSE_MALFORMED, WS_CODE_PROTOCOL },
 	};
-	unsigned code = WS_CODE_FAILED;
+	const struct ws *ws = pc->state;
+	unsigned code = pc->goodbye ? ws->peer_code : WS_CODE_FAILED;
 
-	for (size_t i = 0; i < LS_COUNT(codes); i++)
+	for (size_t i = 0; !pc->goodbye && i < LS_COUNT(codes); i++)
 		if (codes[i].why == why)
 			code = codes[i].code;
 	say_goodbye(pc, code, (struct str){ 0 });
@@ -425,9 +427,10 @@ static ssize_t input_data(struct proto_conn *pc, struct ws *ws, const struct ws_
 	return ws->ready || pc->aborted ? 0 : (ssize_t)head + n; /* an empty frame eats its head alone */
 }
 
-/* The peer says goodbye: it is told to the worker, for the close event, and answered in kind. */
-static ssize_t input_close(struct proto_conn *pc, struct str payload, size_t len)
+/* The peer says goodbye.  The worker is told, for the close event, and answers it behind the answers to earlier messages, by CLOSE. */
+static ssize_t input_close(struct proto_conn *pc, struct ws *ws, struct str payload, size_t len)
 {
+	struct frame shut = { .type = FRAME_SHUT, .conn = pc->id };
 	unsigned code = WS_CODE_NONE;
 	int r;
 
@@ -444,8 +447,13 @@ static ssize_t input_close(struct proto_conn *pc, struct str payload, size_t len
 	r = emit(pc, WS_CLOSE, payload);
 	if (r < 0)
 		return eaten(r, len);
+	ws->peer_code = (uint16_t)code;
+	pc->goodbye = true;
 	pc->close_reason = CLOSE_GOODBYE;
-	say_goodbye(pc, code, (struct str){ 0 });
+	pc->phase = PHASE_WAIT;
+	if (pc->sink->emit(pc, &shut, NULL, 0, NULL) < 0)
+		say_goodbye(pc, code, (struct str){ 0 });
+	pc->aborted = true;
 	return (ssize_t)len;
 }
 
@@ -462,7 +470,7 @@ static ssize_t input_ping(struct proto_conn *pc, unsigned opcode, struct str pay
 	return (ssize_t)len;
 }
 
-static ssize_t input_control(struct proto_conn *pc, const struct ws_frame *f, struct str in, size_t head)
+static ssize_t input_control(struct proto_conn *pc, struct ws *ws, const struct ws_frame *f, struct str in, size_t head)
 {
 	char room[WS_CONTROL_MAX];
 	struct str payload = str_take(in, (size_t)f->len);
@@ -476,7 +484,7 @@ static ssize_t input_control(struct proto_conn *pc, const struct ws_frame *f, st
 	ws_frame_mask(room, payload, f->mask, 0);
 	payload.p = room;
 	if (f->opcode == WS_CLOSE)
-		return input_close(pc, payload, head + payload.len);
+		return input_close(pc, ws, payload, head + payload.len);
 	return input_ping(pc, f->opcode, payload, head + payload.len);
 }
 
@@ -492,7 +500,7 @@ static ssize_t read_frame(struct proto_conn *pc, struct ws *ws, struct str in)
 	if (head == 0)
 		return 0;
 	in = str_skip(in, (size_t)head);
-	return ws_is_control(f.opcode) ? input_control(pc, &f, in, (size_t)head)
+	return ws_is_control(f.opcode) ? input_control(pc, ws, &f, in, (size_t)head)
 	                               : input_data(pc, ws, &f, in, (size_t)head);
 }
 

@@ -213,6 +213,13 @@ static int on_response(struct conn *c, struct uplink_gen *gen, const struct fram
 	return r;
 }
 
+static enum close_reason reason_of_close(const struct conn *c)
+{
+	if (c->pc.goodbye)
+		return CLOSE_GOODBYE;
+	return c->eof_told ? CLOSE_NORMAL : CLOSE_BY_APP;
+}
+
 static int on_close(struct conn *c, const struct frame *f)
 {
 	struct linger hard = { .l_onoff = 1, .l_linger = 0 };
@@ -221,7 +228,7 @@ static int on_close(struct conn *c, const struct frame *f)
 		bool blamed = f->arg == CLOSE_MALFORMED || f->arg == CLOSE_TOO_LARGE;
 
 		c->pc.aborted |= blamed;
-		conn_finish(c, blamed ? (enum close_reason)f->arg : c->eof_told ? CLOSE_NORMAL : CLOSE_BY_APP);
+		conn_finish(c, blamed ? (enum close_reason)f->arg : reason_of_close(c));
 		return 0;
 	}
 	/* What is queued is dropped and the peer sees a reset. */

@@ -112,7 +112,7 @@ static void move(struct conn *c)
 		return; /* the slot's next process hears of it with the next message */
 	c->app_paused = false;
 	uplink_send_open(c, next);
-	if (c->eof_told && c->worker)
+	if (conn_has_heard_all(c) && c->worker)
 		(void)uplink_send(c, next, &shut, NULL, 0);
 	conn_resume(c);
 }

@@ -332,12 +332,12 @@ void response_emptied(struct outflow *of)
 	r->end_due = false;
 }
 
-static int send_failure(struct request *r, int status)
+/* With the fields that are there. */
+static int send_status(struct request *r, int status)
 {
 	char body[64];
 
 	snprintf(body, sizeof body, "%d %s\n", status, http_reason(status));
-	r->head = r->trailers = (struct fields){ 0 };
 	r->status = (uint16_t)status;
 	r->reason.len = 0;
 	(void)response_field(r, LS_STR("content-type"), LS_STR("text/plain"), false);
@@ -347,8 +347,9 @@ static int send_failure(struct request *r, int status)
 
 void response_refuse(struct request *r, int status)
 {
-	r->status = 200; /* no handshake goes on */
-	response_fail(r, status);
+	r->finished = true;
+	if (send_status(r, status) < 0)
+		give_up(r, CODE_CLOSED_BY_SERVER);
 }
 
 void response_fail(struct request *r, int status)
@@ -357,6 +358,7 @@ void response_fail(struct request *r, int status)
 		return;
 	r->finished = true;
 	outflow_close(&r->out, CODE_CLOSED_BY_SERVER); /* writes of other coroutines that have not left */
-	if (r->head_sent || send_failure(r, status) < 0)
+	r->head = r->trailers = (struct fields){ 0 };
+	if (r->head_sent || send_status(r, status) < 0)
 		give_up(r, CODE_CLOSED_BY_SERVER);
 }

@@ -142,6 +142,13 @@ sub recv_all ($self) {
 	}
 }
 
+# True when the server has closed and nothing is left; waits for one or the other.
+sub ended ($self) {
+	return 0 if length $self->{in};
+	my $n = $self->fill(now() + seconds($self->{timeout})) // die "Neither a byte nor the end came in time.\n";
+	return !$n;
+}
+
 # True when the server closes without sending anything more.
 sub eof ($self) { return $self->recv_all eq '' }
 
