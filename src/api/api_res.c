@@ -37,7 +37,8 @@ static int res_status(lua_State *L)
 		refuse_late(L, "status");
 	if (code < 0)
 		state_error(
-			L, "res:status: %.14g is not a status of a response (200 to 599, and 101 for a handshake), or its reason has a line end",
+			L,
+			"res:status: %.14g is not a status of a response (200 to 599, and 101 for a handshake), or its reason has a line end",
 			status);
 	lua_settop(L, 1);
 	return 1;

@@ -58,8 +58,8 @@ struct proto_conn {
 	bool lend;       /* output() may append its payload to `out` as lent: the caller writes or keeps it at once */
 	bool aborted;    /* what the peer sends is thrown away: it broke the rules, or has been said goodbye */
 	bool unfinished; /* output() has been given the beginning of a message, and its worker owes the rest */
-	bool goodbye;    /* the peer has said, by the protocol's own word, that it sends no more; its worker answers by CLOSE */
-	bool overdue;    /* timeout(): the peer was silent for as long as the port's settings allow */
+	bool goodbye; /* the peer has said, by the protocol's own word, that it sends no more; its worker answers by CLOSE */
+	bool overdue;          /* timeout(): the peer was silent for as long as the port's settings allow */
 	uint16_t close_reason; /* enum close_reason, set with close_when_sent */
 	uint32_t next_stream;
 	uint32_t requests; /* on this connection so far */

@@ -231,7 +231,8 @@ static void release_sessions(struct uplink_gen *gen)
 		if (lost || (close && c->pc.proto->stateful) || c->unconfirmed)
 			conn_kill(c, CLOSE_BY_ERROR, CLOSE_WORKER_LOST);
 		else if (conn_has_heard_all(c))
-			conn_finish(c, c->pc.goodbye ? CLOSE_GOODBYE : CLOSE_NORMAL); /* nobody is left who would close it */
+			conn_finish(c, c->pc.goodbye ? CLOSE_GOODBYE
+			                             : CLOSE_NORMAL); /* nobody is left who would close it */
 		else
 			conn_resume(c);
 	}

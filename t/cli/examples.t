@@ -5,6 +5,7 @@ use Test::Luaserv;
 use Test::Luaserv::Queue;
 use Test::Luaserv::Upstream;
 use Test::Luaserv::Util qw(run_command);
+use Test::Luaserv::WebSocket;
 use IO::Socket::IP;
 use JSON::PP ();
 
@@ -107,6 +108,19 @@ my %proofs = (
 		$_->close for $peer, $other;
 		ok($server->wait_idle, 'no connection and no coroutine is left');
 	},
+	'chat-web' => sub ($server) {
+		my ($ann, $bob) = map { Test::Luaserv::WebSocket->open($server, path => "/?name=$_&room=kitchen", deflate => 'permessage-deflate') } qw(Ann Bob);
+
+		like($server->get('/')->body, qr/new WebSocket/, 'the page');
+		is($server->get('/favicon.ico')->status, 404, 'nothing else');
+		is(($ann->read_message)[1], "comes\tAnn\t", 'Ann comes');
+		is(($_->read_message)[1], "comes\tBob\t", 'Bob comes') for $ann, $bob;
+		$bob->send(1, "what's\tup");
+		is(($_->read_message)[1], "says\tBob\twhat's up", 'Bob speaks') for $ann, $bob;
+		$bob->send(8, pack 'n', 1001);
+		is($bob->close_code, 1001, 'Bob leaves');
+		is(($ann->read_message)[1], "leaves\tBob\t", 'which Ann hears');
+	},
 	tasks => sub ($server) {
 		my $client = $server->client;
 		my $words = $client->post('/', 'one two two');
@@ -153,17 +167,18 @@ sub wait_ended (@clients) {
 	return @{ wait_for(sub { my @ready = grep { !$_->quiet(0.01) } @clients; @ready ? \@ready : undef }) };
 }
 
-my @examples = map { m{/(\w+)/app\.lua\z} } glob repo_root() . '/examples/*/app.lua';
+my @examples = map { m{/([\w-]+)/app\.lua\z} } glob repo_root() . '/examples/*/app.lua';
 is_deeply([ sort keys %proofs ], [ sort @examples ], 'every example has its proof');
 
 for my $example (sort keys %proofs) {
 	matrix "examples/$example" => sub ($mode) {
 		my $server = new_server();
 		my $app = slurp(repo_root() . "/examples/$example/app.lua");
+		my %files = map { m{([^/]+\.lua)\z} && $1 ne 'app.lua' ? ($1 => slurp($_)) : () } glob repo_root() . "/examples/$example/*.lua";
 
 		mkdir $server->root . '/watched';
 		my $key = Test::Luaserv::Queue->new($server)->key;
-		ok($server->start(app => $app, env => { HOST => '127.0.0.1', PORT => $server->port, QUEUE_KEY => $key,
+		ok($server->start(app => $app, files => \%files, env => { HOST => '127.0.0.1', PORT => $server->port, QUEUE_KEY => $key,
 			WATCH => $server->root . '/watched', UPSTREAM => '127.0.0.1:' . $server->port(2) }), 'it starts');
 		$proofs{$example}->($server);
 	};

@@ -100,10 +100,64 @@ static void json_strings(void)
 	json(LS_STR(""), 2, false, "\"");
 }
 
+static void base64(void)
+{
+	static const char *const vectors[][2] = { { "", "" },
+		                                  { "f", "Zg==" },
+		                                  { "fo", "Zm8=" },
+		                                  { "foo", "Zm9v" },
+		                                  { "foob", "Zm9vYg==" },
+		                                  { "fooba", "Zm9vYmE=" },
+		                                  { "foobar", "Zm9vYmFy" },
+		                                  { "\xff\xfe\xfd", "//79" } };
+	static const char *const bad[] = { "Zg=", "Zg", "Z===", "====", "Zh==", "Zm9=", "Zm9v\n", "Zm-_", "Zg==Zg==" };
+	char room[64];
+
+	for (size_t i = 0; i < LS_COUNT(vectors); i++) {
+		struct str bytes = str_from(vectors[i][0]), text = str_from(vectors[i][1]);
+
+		ok(str_eq(str_make(room, codec_base64_encode(bytes, room)), text), "\"%s\" (RFC 4648 §10)",
+		   vectors[i][1]);
+		ok(codec_base64_decode(text, room) == (ssize_t)bytes.len && memcmp(room, bytes.p, bytes.len) == 0,
+		   "and back");
+	}
+	for (size_t i = 0; i < LS_COUNT(bad); i++)
+		ok(codec_base64_decode(str_from(bad[i]), room) == -EBADMSG, "\"%s\" is refused", bad[i]);
+}
+
+/* Of every text, cut anywhere, the beginning is known to be one. */
+static void utf8_prefixes(void)
+{
+	struct str text = LS_STR("a\xc3\xbc\xe2\x82\xac\xed\x9f\xbf\xf0\x90\x80\x80\xf4\x8f\xbf\xbf, eight more");
+	bool fine = true, may_go_on;
+
+	for (size_t n = 0; n <= text.len; n++) {
+		size_t whole = codec_utf8_prefix(str_take(text, n), &may_go_on);
+
+		fine &= may_go_on && whole <= n && n - whole < 4 && codec_utf8_ok(str_take(text, whole));
+	}
+	ok(fine, "every beginning of a text may go on");
+	for (unsigned i = 0xc000; i < 65536; i++) {
+		char two[2] = { (char)(i >> 8), (char)i }, more[4] = { two[0], two[1] };
+		bool possible = codec_utf8_ok(str_make(two, 2));
+
+		(void)codec_utf8_prefix(str_make(two, 2), &may_go_on);
+		for (unsigned third = 0x80; third < 0xc0 && !possible; third++) {
+			more[2] = (char)third;
+			more[3] = (char)0x80;
+			possible = codec_utf8_ok(str_make(more, 3)) || codec_utf8_ok(str_make(more, 4));
+		}
+		fine &= possible == may_go_on;
+	}
+	ok(fine, "and of two bytes exactly those that can begin one");
+}
+
 int main(void)
 {
 	url_decoding();
 	utf8();
+	utf8_prefixes();
+	base64();
 	hash();
 	json_strings();
 	return tap_done();
