@@ -120,12 +120,17 @@ int fields_put(struct fields *f, struct arena *a, uint32_t size_max, struct str 
 	return 0;
 }
 
-bool fields_has(const struct fields *f, struct str name)
+struct str fields_get(const struct fields *f, struct str name)
 {
 	for (unsigned i = 0; i < f->n; i++)
 		if (str_ieq(f->at[i].name, name))
-			return true;
-	return false;
+			return f->at[i].value;
+	return (struct str){ 0 };
+}
+
+bool fields_has(const struct fields *f, struct str name)
+{
+	return fields_get(f, name).p;
 }
 
 int fields_build(const struct fields *f, struct http_head_builder *b)

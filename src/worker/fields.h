@@ -25,6 +25,8 @@ struct fields {
  * has a CR, LF or NUL; -E2BIG: there are RESPONSE_FIELDS_MAX, or they would take more than `size_max` bytes. */
 int fields_put(struct fields *f, struct arena *a, uint32_t size_max, struct str name, struct str value, bool add);
 void fields_remove(struct fields *f, struct str name);
+/* The first value of that name; p == NULL: there is none. */
+struct str fields_get(const struct fields *f, struct str name);
 bool fields_has(const struct fields *f, struct str name);
 /* As http_head_add(), for each. */
 int fields_build(const struct fields *f, struct http_head_builder *b);

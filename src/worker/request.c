@@ -2,6 +2,8 @@
 
 #include "lua/bind.h"
 #include "worker/codes.h"
+#include "worker/encoder.h"
+#include "worker/encoding.h"
 #include "worker/handshake.h"
 #include "worker/runtime.h"
 
@@ -67,6 +69,7 @@ static void free_request(struct request *r)
 	if (map_get(&w->requests, key_of(r->conn, r->stream)) == r)
 		map_del(&w->requests, key_of(r->conn, r->stream));
 	list_del(&box->ready.link);
+	encoding_free(r);
 	buf_unref(r->image);
 	buf_unref(r->body);
 	arena_clear(&r->arena);
@@ -114,6 +117,7 @@ void request_free_all(struct worker *w)
 
 void request_trim(void)
 {
+	encoder_trim();
 	for (struct list *it; (it = list_shift(&boxes));)
 		free(LS_CONTAINER_OF(it, struct request_box, ready.link));
 }

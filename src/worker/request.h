@@ -38,7 +38,10 @@ struct request {
 	struct fields head;
 	struct fields trailers;
 	struct outflow out;
-	uint64_t length; /* of the whole body; UINT64_MAX: not known before its end */
+	uint64_t length;         /* of the whole body; UINT64_MAX: not known before its end */
+	struct encoder *encoder; /* of a body that leaves in pieces; NULL: it leaves as it is, or as a whole */
+	struct buf *coded;       /* on its way into a string of Lua */
+	bool encoding_decided;
 	bool head_sent;
 	bool finished;  /* nothing may be added: its end has been sent, or waits behind other sends */
 	bool end_due;   /* and is sent once they have left */

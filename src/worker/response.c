@@ -6,6 +6,7 @@
 #include "proto/http1.h"
 #include "proto/http_head.h"
 #include "worker/codes.h"
+#include "worker/encoding.h"
 #include "worker/handshake.h"
 
 #include <errno.h>
@@ -232,15 +233,22 @@ int response_send(struct request *r, lua_State *L, int idx, bool end, const char
 		idx = lua_gettop(L);
 	}
 
+	bool first = !r->head_sent && list_empty(&r->out.pending);
 	size_t len;
 
 	lua_tolstring(L, idx, &len);
-	if (end && !r->head_sent && list_empty(&r->out.pending) && !trails(r))
-		r->length = len;
 	if (len == 0 && r->head_sent && !end) {
 		lua_pushboolean(L, 1);
 		return 1;
 	}
+	idx = encoding_apply(r, L, idx, first && end, end);
+	if (idx < 0) {
+		response_lost(&r->out);
+		return codes_push(L, CODE_NO_MEMORY);
+	}
+	lua_tolstring(L, idx, &len);
+	if (end && first && !trails(r))
+		r->length = len;
 
 	int n = outflow_send(&r->out, L, idx, end, r->worker->o.settings->send_yield, what);
 
@@ -286,14 +294,17 @@ int response_file(struct request *r, const char *path, uint64_t offset, uint64_t
 /* The end of a body of which a part has left. */
 static int send_end(struct request *r)
 {
-	struct frame f = {
-		.type = FRAME_RESPONSE_BODY,
-		.flags = FRAME_END,
-		.conn = r->conn,
-		.stream = r->stream,
-	};
-	int code = trails(r) ? 0 : link_send(r->out.line, &f, NULL, 0);
+	struct frame f = { .type = FRAME_RESPONSE_BODY, .conn = r->conn, .stream = r->stream };
+	struct str rest = { 0 };
+	struct buf *b;
+	int code = encoding_finish(r, &b);
 
+	if (b)
+		rest = buf_str(b);
+	f.flags = trails(r) ? 0 : FRAME_END;
+	if (code == 0 && (rest.len || f.flags))
+		code = link_send(r->out.line, &f, &rest, 1);
+	buf_unref(b);
 	return code < 0 ? code : body_sent(r);
 }
 

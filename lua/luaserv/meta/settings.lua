@@ -60,6 +60,10 @@
 ---@field http_request_body? "buffer"|"stream" buffer: the handler starts when the whole body is there, at most package_max_length; stream: it starts at the head and reads as it likes. Default: buffer.
 ---@field http_body_max_size? integer|string Longest streamed request body (413); 0: no limit. Default: 0.
 ---@field http_server_header? boolean Send the Server header. Default: true.
+---@field http_compression? boolean Bodies are compressed for clients that want it (Accept-Encoding), by brotli or gzip. Default: true.
+---@field http_compression_level? integer 1: fastest; 9: shortest. Default: 1.
+---@field http_compression_min_length? integer|string Shorter bodies are sent as they are. Default: 256.
+---@field http_compression_types? string[] Content types that are compressed, without their parameters; text/ is all that begin with it, * is every one. Default: text/,application/json,application/javascript,application/xml,application/wasm,application/manifest+json,application/ld+json,application/atom+xml,application/rss+xml,application/xhtml+xml,image/svg+xml.
 ---@field websocket_subprotocol? string[] Sub-protocols the port speaks, the preferred one first; the handshake is answered with the first that the client offers. Default: empty.
 ---@field websocket_origins? string[] Values of Origin whose pages may connect, as https://example.com; others are answered 403. A client without Origin is no browser and passes. Empty: all may. Default: empty.
 ---@field websocket_ping_interval? number|string A WebSocket whose peer has been silent for so long is sent a Ping; 0: never. Default: 0.
