@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
 
 static bool has_event(const struct port *p, enum settings_event event)
 {
@@ -225,7 +227,7 @@ static int check_handler(const struct settings *s, const struct port *p, struct 
 	char name[SETTINGS_PORT_TEXT_MAX];
 
 	(void)s;
-	if (has_event(p, needed))
+	if (has_event(p, needed) || (needed == EVENT_request && settings_port_has_files(p)))
 		return 0;
 	return err_set(err, -EINVAL, "%s speaks %s, but the script registers no \"%s\" handler",
 	               settings_port_text(p, name), settings_port_protocol(p), settings_event_name((int)needed));
@@ -328,6 +330,27 @@ static int check_protocol_module(const struct settings *s, const struct port *p,
 	               value_print(&settings_rows[SETTING_dispatch_mode], &s->dispatch_mode, mode, sizeof mode));
 }
 
+static int check_files(const struct settings *s, const struct port *p, struct err *err)
+{
+	char name[SETTINGS_PORT_TEXT_MAX];
+	struct stat st;
+
+	settings_port_text(p, name);
+	for (unsigned i = 0; i < p->static_handler_locations.count; i++)
+		if (p->static_handler_locations.items[i][0] != '/')
+			return err_set(
+				err, -EINVAL,
+				"%s: \"%s\" in static_handler_locations is not the beginning of a path; say \"/%s\"",
+				name, p->static_handler_locations.items[i], p->static_handler_locations.items[i]);
+	if (!settings_port_has_files(p) || s->chroot[0])
+		return 0; /* in a new root it is looked for when it is there */
+	if (stat(p->document_root, &st) < 0)
+		return err_set(err, -errno, "%s: document_root %s: %s", name, p->document_root, strerror(errno));
+	if (!S_ISDIR(st.st_mode))
+		return err_set(err, -ENOTDIR, "%s: document_root %s is no folder", name, p->document_root);
+	return 0;
+}
+
 /* The messages of a WebSocket are one conversation. */
 static int check_websocket(const struct settings *s, const struct port *p, struct err *err)
 {
@@ -399,9 +422,9 @@ static int (*const server_rules[])(const struct settings *s, struct err *err) = 
 };
 
 static int (*const port_rules[])(const struct settings *s, const struct port *p, struct err *err) = {
-	check_address,           check_framing,    check_handler,         check_dispatch_events,
-	check_dispatch_key,      check_watermarks, check_delay_receive,   check_proxy_protocol,
-	check_message_fits_link, check_http_head,  check_protocol_module, check_websocket,
+	check_address,         check_framing,       check_handler,        check_dispatch_events,   check_dispatch_key,
+	check_watermarks,      check_delay_receive, check_proxy_protocol, check_message_fits_link, check_http_head,
+	check_protocol_module, check_websocket,     check_files,
 };
 
 int settings_check(const struct settings *s, struct err *err)

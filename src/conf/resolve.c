@@ -93,15 +93,28 @@ static int resolve_access_log(struct settings *s, struct err *err)
 	return make_absolute(s->directory, &settings_rows[SETTING_access_log], &s->access_log, err);
 }
 
+static int resolve_port_paths(struct settings *s, const struct settings_row *row, struct err *err)
+{
+	for (unsigned k = 0; k < s->n_ports; k++) {
+		int r = make_absolute(s->directory, row, (const char **)((char *)&s->ports[k] + row->offset), err);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 static int resolve_paths(struct settings *s, struct err *err)
 {
 	for (unsigned i = 0; i < SETTINGS_COUNT; i++) {
 		const struct settings_row *row = &settings_rows[i];
 		int r;
 
-		if (row->kind != VALUE_PATH || row->scope != SETTINGS_SERVER)
+		if (row->kind != VALUE_PATH)
 			continue;
-		r = make_absolute(s->directory, row, (const char **)((char *)s + row->offset), err);
+		r = row->scope == SETTINGS_SERVER
+		            ? make_absolute(s->directory, row, (const char **)((char *)s + row->offset), err)
+		            : resolve_port_paths(s, row, err);
 		if (r < 0)
 			return r;
 	}

@@ -168,6 +168,11 @@ static inline bool settings_port_is_dgram(const struct port *p)
 {
 	return p->type == PORT_UDP || p->type == PORT_UDP6 || p->type == PORT_UNIX_DGRAM;
 }
+/* It serves files of its own. */
+static inline bool settings_port_has_files(const struct port *p)
+{
+	return p->document_root[0] && p->enable_static_handler;
+}
 /* HTTP, or what begins as HTTP. */
 static inline bool settings_port_is_http(const struct port *p)
 {

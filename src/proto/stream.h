@@ -34,6 +34,7 @@ struct stream {
 	uint64_t body_sent;    /* bytes of body given to the peer, for the access log */
 	uint16_t status;       /* of the answer, 0 before */
 	uint16_t refusal;      /* reactor: what it is answered while no worker has it */
+	void *plan;            /* reactor: what it is answered without a worker */
 	void *log;             /* access log record or NULL; owned */
 	struct chain pending;  /* answer bytes that wait for their turn */
 };

@@ -14,6 +14,7 @@
 #include <pthread.h>
 
 struct access_log;
+struct filecache;
 
 /* One worker process as this reactor knows it. */
 struct uplink_gen {
@@ -56,8 +57,10 @@ struct reactor {
 	struct list gens;
 	struct uplink *uplinks;  /* [o.slots] */
 	struct list stalled_any; /* connections that any slot could serve */
-	struct list doomed;      /* struct stream.on_worker: answered 503 before the loop sleeps */
-	unsigned turn;           /* of dispatch round */
+	struct list planned;     /* struct stream.on_worker: answered from files before the loop sleeps */
+	struct filecache *files[SETTINGS_PORTS_MAX]; /* by port index; NULL: none wanted so far */
+	struct list doomed;                          /* struct stream.on_worker: answered 503 before the loop sleeps */
+	unsigned turn;                               /* of dispatch round */
 	struct listener *listeners[SETTINGS_PORTS_MAX];
 	unsigned n_listeners;
 	struct dgram *dgrams[SETTINGS_PORTS_MAX]; /* by port index; NULL: not a UDP port, or not here */
@@ -99,7 +102,8 @@ void calls_stop(struct reactor *r);
 
 /* ---- dispatch.c ----------------------------------------------------------------------------------------------------- */
 
-enum dispatch_answer { DISPATCH_HERE, DISPATCH_WAIT, DISPATCH_FAILED };
+/* PLANNED: it is not for workers. */
+enum dispatch_answer { DISPATCH_HERE, DISPATCH_WAIT, DISPATCH_FAILED, DISPATCH_PLANNED };
 
 /* The slot for the next message or request of `c`, which is `parts`; n 0: it has not come yet.  WAIT: `*slot` is whom to wait for, or
  * -1: anybody. */
@@ -232,6 +236,20 @@ void packets_close(struct reactor *r);
 
 /* link.on_frame; ctx is the struct uplink_gen. */
 int downlink_on_frame(void *ctx, const struct frame *f, struct str payload);
+
+/* ---- static.c ---------------------------------------------------------------------------------------------------------------- */
+
+/* True: the request is for a file of the port's document_root, or for what should be one, and will be answered here.  `parts` are those of
+ * its head. */
+bool static_take(struct conn *c, const struct frame *f, const struct str *parts, struct stream *s);
+/* Answers those that were taken. */
+void static_answer_all(struct reactor *r);
+/* The stream has ended. */
+void static_drop(struct stream *s);
+/* Closes all files that are kept: other settings hold, or the reactor ends. */
+void static_forget(struct reactor *r);
+/* Frees what this thread has built heads in. */
+void static_trim(void);
 
 /* ---- access.c ------------------------------------------------------------------------------------------------------------ */
 

@@ -140,6 +140,7 @@ void reactor_use_settings(struct reactor *r, const struct settings *settings)
 		c->pc.settings = settings;
 	}
 	r->settings = settings;
+	static_forget(r);
 }
 
 void reactor_use_access_log(struct reactor *r, int fd)
@@ -182,11 +183,13 @@ static bool before_sleep(void *ctx)
 	bool more = uplink_turn(r);
 
 	uplink_fail_doomed(r);
+	static_answer_all(r);
 	flush_dirty(r);
 	packets_flush(r);
 	uplink_flush(r);
 	board_add(&r->o.board->turns, 1);
-	return !fall_asleep(r) || more || !list_empty(&r->owner.dirty) || !list_empty(&r->doomed);
+	return !fall_asleep(r) || more || !list_empty(&r->owner.dirty) || !list_empty(&r->doomed) ||
+	       !list_empty(&r->planned);
 }
 
 static void after_wake(void *ctx)
@@ -304,6 +307,7 @@ static void fini(struct reactor *r)
 	for (struct list *it; (it = list_first(&r->owner.lingering));)
 		conn_drop(LS_CONTAINER_OF(it, struct conn, stalled));
 	packets_close(r);
+	static_forget(r);
 	limits_fini(r);
 	groups_fini(r);
 	uplink_flush(r);
@@ -349,6 +353,7 @@ static void *run_thread(void *arg)
 	buf_trim();
 	stream_trim();
 	proto_trim();
+	static_trim();
 	return NULL;
 }
 

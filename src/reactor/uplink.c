@@ -139,11 +139,13 @@ static int emit_request(struct conn *c, struct frame *f, const struct str *parts
 	enum dispatch_answer answer;
 	int slot = -1;
 
-	answer = dispatch_choose(r, c, parts, n, &slot);
+	answer = static_take(c, f, parts, s) ? DISPATCH_PLANNED : dispatch_choose(r, c, parts, n, &slot);
 	s->refusal = 503;
 	if (answer != DISPATCH_WAIT && c->pc.port->message_rate && !limits_message(c)) {
 		s->refusal = 429;
 		answer = DISPATCH_FAILED;
+		list_del(&s->on_worker);
+		static_drop(s);
 	}
 	switch (answer) {
 	case DISPATCH_WAIT:
@@ -152,6 +154,8 @@ static int emit_request(struct conn *c, struct frame *f, const struct str *parts
 	case DISPATCH_FAILED:
 		s->conn = c;
 		list_append(&r->doomed, &s->on_worker);
+		break;
+	case DISPATCH_PLANNED:
 		break;
 	case DISPATCH_HERE: {
 		struct uplink_gen *gen = r->uplinks[slot].current;
@@ -242,6 +246,7 @@ static void on_stream_done(struct proto_conn *pc, struct stream *s)
 	struct reactor *r = reactor_of(c);
 
 	uplink_forget(s);
+	static_drop(s);
 	c->app_paused = false; /* by the one who had this request; its RESUME will not come any more */
 	if (r->access)
 		access_log_end(r->access, s, &pc->peer);

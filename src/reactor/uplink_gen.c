@@ -363,6 +363,7 @@ void uplink_init(struct reactor *r)
 	list_init(&r->gens);
 	list_init(&r->stalled_any);
 	list_init(&r->doomed);
+	list_init(&r->planned);
 	r->uplinks = xzalloc(r->o.slots * sizeof *r->uplinks);
 	for (unsigned i = 0; i < r->o.slots; i++) {
 		list_init(&r->uplinks[i].stalled);

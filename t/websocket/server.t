@@ -108,7 +108,9 @@ matrix 'open, messages and the end are told in order, and with what they need' =
 	is($quit->read_frame, undef, 'then nothing');
 	is(websocket($server)->send(1, 'close')->close_code, 1000, 'close says goodbye too');
 	ok(!defined websocket($server)->send(1, 'reset')->read_frame, 'but not with a reset');
-	is(websocket($server)->send(1, 'x', mask => '')->close_code, 1002, 'one that breaks the rules');
+	my $wrong = websocket($server);
+	is(asked($wrong, 'echo well'), 'well', 'one is open');
+	is($wrong->send(1, 'x', mask => '')->close_code, 1002, 'and breaks the rules');
 	my @notes = $server->wait_notes(12);
 	my @close = sort grep { /^close/ } @notes;
 	is_deeply([ grep { !/^close/ } @notes ], [ 'open /chat Ann test true', ('open / - - true') x 5 ], 'opened');

@@ -64,6 +64,14 @@
 ---@field http_compression_level? integer 1: fastest; 9: shortest. Default: 1.
 ---@field http_compression_min_length? integer|string Shorter bodies are sent as they are. Default: 256.
 ---@field http_compression_types? string[] Content types that are compressed, without their parameters; text/ is all that begin with it, * is every one. Default: text/,application/json,application/javascript,application/xml,application/wasm,application/manifest+json,application/ld+json,application/atom+xml,application/rss+xml,application/xhtml+xml,image/svg+xml.
+---@field document_root? string Folder whose files the reactors serve to GET and HEAD; what is none of them goes to the request handler. Links are followed as long as they stay in it. Empty: no files are served. Default: empty.
+---@field enable_static_handler? boolean Off: document_root is not served. Default: true.
+---@field static_handler_locations? string[] Beginnings of paths, as /assets/, to which document_root is confined; what is no file below them is answered 404. Empty: all paths. Default: empty.
+---@field http_index_files? string[] Files that stand for their folder, the preferred one first. Default: index.html.
+---@field static_precompressed? boolean A file with the same name and .br or .gz behind it, no older, is sent instead to clients that want that coding. Default: false.
+---@field static_cache_control? string Cache-Control of files, as max-age=3600; empty: none. Default: empty.
+---@field static_cache_max? integer Files that each reactor keeps open, small ones (32 KiB) in memory; 0: none. Default: 1000.
+---@field static_cache_valid? number|string How long what is kept of a file counts without looking again. Default: 1s.
 ---@field websocket_subprotocol? string[] Sub-protocols the port speaks, the preferred one first; the handshake is answered with the first that the client offers. Default: empty.
 ---@field websocket_origins? string[] Values of Origin whose pages may connect, as https://example.com; others are answered 403. A client without Origin is no browser and passes. Empty: all may. Default: empty.
 ---@field websocket_ping_interval? number|string A WebSocket whose peer has been silent for so long is sent a Ping; 0: never. Default: 0.
