@@ -103,22 +103,84 @@ static int res_trailer(lua_State *L)
 	return 1;
 }
 
-static void add_attribute(lua_State *L, luaL_Buffer *b, const char *key, const char *name)
+/* Pushes the text of an attribute, or nil: it is not there, or false.  `*on`: it is true, and has no value. */
+static const char *push_attribute(lua_State *L, const char *key, bool *on)
 {
+	const char *text = NULL;
+
 	lua_getfield(L, 2, key);
-	if (lua_isboolean(L, -1) && lua_toboolean(L, -1)) {
-		lua_pop(L, 1);
-		luaL_addstring(b, name);
-	} else if (lua_isstring(L, -1)) {
-		lua_pushfstring(L, "%s=%s", name, lua_tostring(L, -1));
-		lua_remove(L, -2);
-		luaL_addvalue(b);
-	} else {
-		lua_pop(L, 1);
-	}
+	*on = lua_isboolean(L, -1) && lua_toboolean(L, -1);
+	if (lua_isstring(L, -1))
+		text = lua_tostring(L, -1);
+	if (text && strpbrk(text, ";\r\n"))
+		state_error(L, "res:cookie: %s has a character that an attribute cannot hold", key);
+	return text;
 }
 
-/* cookie{ name =, value =, path =, domain =, max_age =, expires =, same_site =, secure =, http_only = } (RFC 6265 §4.1) */
+static void add_attribute(lua_State *L, luaL_Buffer *b, const char *key, const char *name)
+{
+	bool on;
+	const char *text = push_attribute(L, key, &on);
+
+	if (text) {
+		lua_pushfstring(L, "%s=%s", name, text);
+		lua_remove(L, -2);
+		luaL_addvalue(b);
+		return;
+	}
+	lua_pop(L, 1);
+	if (on)
+		luaL_addstring(b, name);
+}
+
+static bool attribute_is(lua_State *L, const char *key, const char *const *values)
+{
+	bool on, found = false;
+	const char *text = push_attribute(L, key, &on);
+
+	for (; text && *values; values++)
+		found |= str_ieq(str_from(text), str_from(*values));
+	lua_pop(L, 1);
+	return found || (!text && !on);
+}
+
+static bool attribute_is_on(lua_State *L, const char *key)
+{
+	bool on;
+
+	(void)push_attribute(L, key, &on);
+	lua_pop(L, 1);
+	return on;
+}
+
+/* What browsers would throw away without a word (draft-ietf-httpbis-rfc6265bis §4.1.2, §5.7). */
+static void check_cookie(lua_State *L, const char *name)
+{
+	static const char *const same_site[] = { "Strict", "Lax", "None", NULL }, *const none[] = { "None", NULL };
+	static const char *const priority[] = { "Low", "Medium", "High", NULL }, *const root[] = { "/", NULL };
+	bool secure = attribute_is_on(L, "secure"), host_only;
+
+	if (!attribute_is(L, "same_site", same_site))
+		state_error(L, "res:cookie: same_site is Strict, Lax or None");
+	if (!attribute_is(L, "priority", priority))
+		state_error(L, "res:cookie: priority is Low, Medium or High");
+	lua_getfield(L, 2, "same_site");
+	if (!lua_isnil(L, -1) && attribute_is(L, "same_site", none) && !secure)
+		state_error(L, "res:cookie: same_site None needs secure");
+	lua_getfield(L, 2, "domain");
+	lua_getfield(L, 2, "path");
+	host_only = lua_isnil(L, -2) && !lua_isnil(L, -1) && attribute_is(L, "path", root);
+	lua_pop(L, 3);
+	if (attribute_is_on(L, "partitioned") && !secure)
+		state_error(L, "res:cookie: partitioned needs secure");
+	if (str_starts(str_from(name), LS_STR("__Secure-")) && !secure)
+		state_error(L, "res:cookie: a name that begins with __Secure- needs secure");
+	if (str_starts(str_from(name), LS_STR("__Host-")) && !(secure && host_only))
+		state_error(L, "res:cookie: a name that begins with __Host- needs secure, path = \"/\" and no domain");
+}
+
+/* cookie{ name =, value =, path =, domain =, max_age =, expires =, same_site =, secure =, http_only =, priority =, partitioned = }
+ * (RFC 6265 §4.1) */
 static int res_cookie(lua_State *L)
 {
 	static const struct {
@@ -127,7 +189,7 @@ static int res_cookie(lua_State *L)
 	} attributes[] = {
 		{ "path", "; Path" },          { "domain", "; Domain" },      { "max_age", "; Max-Age" },
 		{ "expires", "; Expires" },    { "same_site", "; SameSite" }, { "secure", "; Secure" },
-		{ "http_only", "; HttpOnly" },
+		{ "http_only", "; HttpOnly" }, { "priority", "; Priority" },  { "partitioned", "; Partitioned" },
 	};
 	struct request *r = check_open(L, "cookie");
 	luaL_Buffer b;
@@ -138,6 +200,7 @@ static int res_cookie(lua_State *L)
 		state_error(L, "res:cookie: name and value are strings");
 	if (strpbrk(lua_tostring(L, 3), "=;, \t\r\n\"") || (lua_isstring(L, 4) && strpbrk(lua_tostring(L, 4), ";\r\n")))
 		state_error(L, "res:cookie: name or value has a character that a cookie cannot hold; encode it");
+	check_cookie(L, lua_tostring(L, 3));
 	luaL_buffinit(L, &b);
 	lua_pushfstring(L, "%s=%s", lua_tostring(L, 3), lua_isstring(L, 4) ? lua_tostring(L, 4) : "");
 	luaL_addvalue(&b);
@@ -231,7 +294,8 @@ static const struct bind_row res_methods[] = {
 	{ "trailer", res_trailer, "ss", LUA_ROLE_WORKER,
 	  "trailer(name, value) -> res: a field that follows the body, which is then sent in chunks." },
 	{ "cookie", res_cookie, "t", LUA_ROLE_WORKER,
-	  "cookie{ name, value, path, domain, max_age, expires, same_site, secure, http_only } -> res" },
+	  "cookie{ name, value, path, domain, max_age, expires, same_site, secure, http_only, priority, partitioned } -> res: raises for what "
+	  "browsers would not keep." },
 	{ "write", res_write, "S", LUA_ROLE_WORKER,
 	  "write(chunk) -> true | nil, message, code: a part of the body; waits while the client is slow." },
 	{ "finish", res_finish, "S?", LUA_ROLE_WORKER,

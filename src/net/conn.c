@@ -169,7 +169,10 @@ static void stop_reading(struct conn *c)
  * that hung up (unix sockets do with bytes unread) would say so again and again. */
 static void on_unwanted(struct conn *c, int events)
 {
-	if (events & WATCH_ERROR)
+	bool gone =
+		events & (WATCH_PEER_DONE | WATCH_HANGUP) && !c->pc.proto->stateful && c->pc.port->http_cancel_on_abort;
+
+	if (events & WATCH_ERROR || gone)
 		conn_kill(c, CLOSE_BY_PEER, CLOSE_PEER_RESET);
 	else if (events & WATCH_HANGUP)
 		watch_set(&c->watch, 0);

@@ -274,6 +274,12 @@ static void http1_eof(struct proto_conn *pc, struct str rest)
 {
 	struct http1 *st = state_of(pc);
 
+	if (pc->port->http_cancel_on_abort && st->streams > 0) {
+		pc->close_reason = CLOSE_PEER_RESET;
+		pc->close_when_sent = true;
+		http1_order_drop(pc);
+		return;
+	}
 	st->ended = true;
 	st->unread = rest.len > 0 && !pc->aborted;
 	end_of_input(pc);

@@ -143,7 +143,7 @@ static struct file *prefer_compressed(struct filecache *fc, const struct http_vi
 
 static struct plan *plan_status(int status, size_t room)
 {
-	struct plan *p = xzalloc(sizeof *p + room);
+	struct plan *p = xzalloc(sizeof *p + room + 1);
 
 	p->verdict.status = status;
 	return p;
@@ -297,7 +297,7 @@ static int send_head(struct conn *c, struct stream *s, const struct plan *p, uin
 		add_file_fields(p, c->pc.port);
 	else
 		add("Content-Type", LS_STR("text/plain"));
-	if (p->location[0] && p->verdict.status == 301)
+	if (p->verdict.status == 301)
 		add("Location", str_from(p->location));
 	http_head_parts(&builder, parts);
 	f.arg = (uint32_t)(parts[0].len + parts[1].len + parts[2].len);

@@ -338,6 +338,8 @@ void request_on_abort(struct worker *w, const struct frame *f)
 	r->held = false; /* the WebSocket that it asked for will not be opened */
 	outflow_close(&r->out, CODE_CLOSED_BY_PEER);
 	wake_reader(r);
+	if (r->port->http_cancel_on_abort && r->running && r->task)
+		sched_cancel(r->task);
 	worker_ready(w, &LS_CONTAINER_OF(r, struct request_box, r)->ready);
 }
 

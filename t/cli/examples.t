@@ -121,6 +121,15 @@ my %proofs = (
 		is($bob->close_code, 1001, 'Bob leaves');
 		is(($ann->read_message)[1], "leaves\tBob\t", 'which Ann hears');
 	},
+	sse => sub ($server) {
+		my $client = $server->client->send("GET /events HTTP/1.1\r\nHost: x\r\nLast-Event-ID: 41\r\n\r\n");
+
+		like($client->recv_until("\r\n\r\n"), qr{^content-type: text/event-stream; charset=utf-8\r$}mi, 'a stream');
+		like($client->recv_until("last seen: 41\n\n"), qr/retry: 2000\n\n.*event: hello\ndata: last seen: 41\n\n\z/s, 'that goes on where it was');
+		is($server->client->post('/', "two\r\nlines")->body, "told\n", 'something is said');
+		like($client->recv_until("data: lines\n\n"), qr/event: said\nid: \d+\ndata: two\ndata: lines\n\n\z/, 'and heard');
+		like($server->get('/')->body, qr/new EventSource/, 'the page');
+	},
 	tasks => sub ($server) {
 		my $client = $server->client;
 		my $words = $client->post('/', 'one two two');

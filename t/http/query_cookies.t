@@ -87,3 +87,48 @@ POST /
 qr/\A\{(?=.*"sum": ?3\b)(?=.*"name": ?"(?:\xc3\xa4|\\u00e4)\\n").*\}\n?\z/
 --- response_headers_like
 Content-Type: application/json.*
+
+=== cookies that browsers would not keep are refused
+--- app
+local server = require "luaserv".http("127.0.0.1", $PORT)
+server:on("request", function(req, res)
+	local out = {}
+	local function try(cookie)
+		cookie.name = cookie.name or "a"
+		local fine, problem = pcall(res.cookie, res, cookie)
+		out[#out + 1] = fine and "fine" or problem:gsub("^.-res:cookie: ", "")
+	end
+	try { same_site = "none" }
+	try { same_site = "none", secure = true }
+	try { same_site = "often" }
+	try { priority = "highest" }
+	try { priority = "High", partitioned = true }
+	try { priority = "High", partitioned = true, secure = true }
+	try { name = "__Secure-a" }
+	try { name = "__Secure-a", secure = true }
+	try { name = "__Host-a", secure = true }
+	try { name = "__Host-a", secure = true, path = "/", domain = "x" }
+	try { name = "__Host-a", secure = true, path = "/" }
+	try { path = "/; HttpOnly" }
+	try { domain = "a\r\nb" }
+	res:finish(table.concat(out, "\n") .. "\n")
+end)
+server:start()
+--- request
+GET /
+--- response_body
+same_site None needs secure
+fine
+same_site is Strict, Lax or None
+priority is Low, Medium or High
+partitioned needs secure
+fine
+a name that begins with __Secure- needs secure
+fine
+a name that begins with __Host- needs secure, path = "/" and no domain
+a name that begins with __Host- needs secure, path = "/" and no domain
+fine
+path has a character that an attribute cannot hold
+domain has a character that an attribute cannot hold
+--- raw_response_headers_like eval
+[qr/^Set-Cookie: a=; Secure; Priority=High; Partitioned\r$/mi, qr/^Set-Cookie: __Host-a=; Path=\/; Secure\r$/mi]

@@ -60,6 +60,7 @@
 ---@field http_request_body? "buffer"|"stream" buffer: the handler starts when the whole body is there, at most package_max_length; stream: it starts at the head and reads as it likes. Default: buffer.
 ---@field http_body_max_size? integer|string Longest streamed request body (413); 0: no limit. Default: 0.
 ---@field http_server_header? boolean Send the Server header. Default: true.
+---@field http_cancel_on_abort? boolean A client that closes its connection, or its sending side, before it is answered has gone: its handler's wait raises cancelled. Off: the handler goes on, and a client that only shuts its sending side gets its answer. Default: false.
 ---@field http_compression? boolean Bodies are compressed for clients that want it (Accept-Encoding), by brotli or gzip. Default: true.
 ---@field http_compression_level? integer 1: fastest; 9: shortest. Default: 1.
 ---@field http_compression_min_length? integer|string Shorter bodies are sent as they are. Default: 256.
