@@ -36,7 +36,8 @@ server:on("request", function(req, res)
 		res:finish "told\n"
 	else
 		res:finish [[<!doctype html><title>Events</title><ul id="log"></ul><script>
-			const show = event => document.getElementById("log").append(Object.assign(document.createElement("li"), { textContent: event.data }))
+			const item = text => Object.assign(document.createElement("li"), { textContent: text })
+			const show = event => document.getElementById("log").append(item(event.data))
 			const events = new EventSource("/events")
 			for (const kind of ["hello", "said"]) events.addEventListener(kind, show)
 		</script>]]

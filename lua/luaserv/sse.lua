@@ -14,8 +14,9 @@ local function check_line(what, value)
 	return value
 end
 
--- sse.open(req, res, { retry = ms, heartbeat = seconds }) → stream.  The head leaves at once.  `retry`: how long the client waits before it
--- connects again; `heartbeat`: a comment is sent so often, so that proxies keep the connection and a client that has gone is noticed.
+-- sse.open(req, res, { retry = ms, heartbeat = seconds }) → stream.  The head leaves at once.  `retry`: how long the
+-- client waits before it connects again; `heartbeat`: a comment is sent so often, so that proxies keep the connection
+-- and a client that has gone is noticed.
 function sse.open(req, res, options)
 	options = options or {}
 	res:header("content-type", "text/event-stream; charset=utf-8")
@@ -48,7 +49,8 @@ local function write(self, text)
 	return ok, message, code
 end
 
--- stream:send(data) or stream:send{ data =, event =, id =, retry = } → true | nil, message, code.  Waits while the client is slow.
+-- stream:send(data) or stream:send{ data =, event =, id =, retry = } → true | nil, message, code.  Waits while the
+-- client is slow.
 function stream:send(message)
 	if type(message) ~= "table" then
 		message = { data = message }
