@@ -1,26 +1,18 @@
 /* t/unit/test_accept_encoding.c — weights, and what is malformed. */
 #include "proto/accept_encoding.c"
 
+#include "head_stub.h"
 #include "tap.h"
+
+#include <stdio.h>
 
 static enum http_coding choose(const char *accept, unsigned offered)
 {
-	static _Alignas(8) char image[1024];
-	struct http_head_builder b = { 0 };
-	struct str parts[3], fields = str_from(accept);
+	char lines[256];
 	struct http_view v;
-	size_t at = 0;
 
-	http_head_begin(&b);
-	while (fields.p)
-		http_head_add(&b, LS_STR("accept-encoding"), str_split(&fields, '|'));
-	http_head_parts(&b, parts);
-	for (int i = 0; i < 3; i++) {
-		memcpy(image + at, parts[i].p, parts[i].len);
-		at += parts[i].len;
-	}
-	http_head_fini(&b);
-	(void)http_head_check(str_make(image, at), &v);
+	snprintf(lines, sizeof lines, "accept-encoding: %s", accept);
+	v = head_stub(lines);
 	return accept_encoding_choose(&v, offered);
 }
 
@@ -36,7 +28,7 @@ int main(void)
 		{ "gzip, deflate, br, zstd", GZIP, CODING_GZIP },
 		{ "br", GZIP, CODING_IDENTITY },
 		{ "gzip;q=1.0, br;q=0.9", BOTH, CODING_GZIP },
-		{ "gzip;q=1.000|br;q=1", BOTH, CODING_BROTLI },
+		{ "gzip;q=1.000\naccept-encoding: br;q=1", BOTH, CODING_BROTLI },
 		{ "gzip;q=1.001", BOTH, CODING_IDENTITY },
 		{ "gzip;q=0.", BOTH, CODING_IDENTITY },
 		{ "gzip;q=.5", BOTH, CODING_IDENTITY },
