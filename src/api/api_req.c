@@ -6,6 +6,7 @@
 #include "lua/bind.h"
 #include "worker/codes.h"
 #include "worker/runtime.h"
+#include "worker/upload.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -180,6 +181,17 @@ static int push_whole_body(lua_State *L, void *object)
 	return 1;
 }
 
+static void push_upload_fields(lua_State *L, const struct upload *u)
+{
+	lua_newtable(L);
+	LS_LIST_EACH (it, upload_items(u)) {
+		const struct upload_item *item = LS_CONTAINER_OF(it, struct upload_item, link);
+
+		if (!item->filename.p)
+			add_pair(L, item->name, item->value ? buf_str(item->value) : (struct str){ "", 0 });
+	}
+}
+
 static int push_form(lua_State *L, void *object)
 {
 	struct request *r = object;
@@ -188,6 +200,11 @@ static int push_form(lua_State *L, void *object)
 
 	if (cached(L, r, "form"))
 		return 1;
+	if (r->upload) {
+		push_upload_fields(L, r->upload);
+		remember(L, r, "form");
+		return 1;
+	}
 	if (!str_starts(type, LS_STR("application/x-www-form-urlencoded")) || r->streaming) {
 		lua_newtable(L);
 	} else {
@@ -328,9 +345,74 @@ static int push_server(lua_State *L, void *object)
 	return 1;
 }
 
-static int push_files(lua_State *L, void *object LS_UNUSED)
+/* Swoole's: UPLOAD_ERR_OK and UPLOAD_ERR_NO_FILE of PHP. */
+enum { UPLOAD_FINE = 0, UPLOAD_NO_FILE = 4 };
+
+static void push_file(lua_State *L, const struct upload_item *item)
 {
+	lua_createtable(L, 0, 5);
+	push_str(L, item->filename);
+	lua_setfield(L, -2, "name");
+	push_str(L, item->type);
+	lua_setfield(L, -2, "type");
+	lua_pushnumber(L, (lua_Number)item->size);
+	lua_setfield(L, -2, "size");
+	lua_pushinteger(L, item->path ? UPLOAD_FINE : UPLOAD_NO_FILE);
+	lua_setfield(L, -2, "error");
+	if (item->path) {
+		lua_pushstring(L, item->path);
+		lua_setfield(L, -2, "tmp_name");
+	}
+}
+
+/* The file on top goes into the table below it: the first of its name by itself, several as a list. */
+static void add_file(lua_State *L, struct str name)
+{
+	int file = lua_gettop(L), files = file - 1;
+
+	lua_pushlstring(L, name.p, name.len);
+	lua_rawget(L, files);
+	if (lua_isnil(L, -1)) {
+		lua_pop(L, 1);
+		lua_pushlstring(L, name.p, name.len);
+		lua_insert(L, file);
+		lua_rawset(L, files);
+		return;
+	}
+	lua_rawgeti(L, -1, 1);
+	if (lua_isnil(L, -1)) { /* one file so far, which becomes the first of a list */
+		lua_pop(L, 1);
+		lua_createtable(L, 2, 0);
+		lua_insert(L, -2);
+		lua_rawseti(L, -2, 1);
+		lua_pushlstring(L, name.p, name.len);
+		lua_pushvalue(L, -2);
+		lua_rawset(L, files);
+	} else {
+		lua_pop(L, 1);
+	}
+	lua_pushvalue(L, file);
+	lua_rawseti(L, -2, (int)lua_objlen(L, -2) + 1);
+	lua_settop(L, files);
+}
+
+static int push_files(lua_State *L, void *object)
+{
+	struct request *r = object;
+
+	if (cached(L, r, "files"))
+		return 1;
 	lua_newtable(L);
+	if (r->upload)
+		LS_LIST_EACH (it, upload_items(r->upload)) {
+			const struct upload_item *item = LS_CONTAINER_OF(it, struct upload_item, link);
+
+			if (!item->filename.p)
+				continue;
+			push_file(L, item);
+			add_file(L, item->name);
+		}
+	remember(L, r, "files");
 	return 1;
 }
 

@@ -6,6 +6,7 @@
 #include "proto/http1_order.h"
 #include "proto/http1_parse.h"
 #include "proto/http_char.h"
+#include "proto/multipart.h"
 
 #include <errno.h>
 #include <llhttp.h>
@@ -77,6 +78,22 @@ static bool is_safe(unsigned method)
 	return safe[method];
 }
 
+static struct str text_of(struct http_span span)
+{
+	return str_make(builder.text + span.at, span.len);
+}
+
+/* The request in `builder` has a form with files. */
+static bool is_form(void)
+{
+	if (!has_body(&builder.head))
+		return false;
+	for (unsigned i = 0; i < builder.head.n_fields; i++)
+		if (str_eq(text_of(builder.fields[i].name), LS_STR("content-type")))
+			return multipart_is_type(text_of(builder.fields[i].value));
+	return false;
+}
+
 /* What follows such a request may be of another protocol. */
 static bool is_upgrade(const struct port *port, const struct http_head *head)
 {
@@ -96,6 +113,7 @@ static struct stream *stream_for(struct proto_conn *pc, const struct http_head *
 	if (limit && pc->requests + 1 >= limit)
 		s->keep_alive = false;
 	s->safe = is_safe(head->method);
+	s->is_form = is_form();
 	s->upgrade = is_upgrade(pc->port, head);
 	s->input_done = !has_body(head);
 	s->started_us = head->received_us;
@@ -195,7 +213,7 @@ static int read_head(const struct port *port, struct str in, size_t *len)
 		return 431;
 	if (!llhttp_agrees(str_take(in, *len), true, head))
 		return 400;
-	return head->flags & HTTP_HAS_LENGTH && head->content_length > http1_body_limit(port) ? 413 : 0;
+	return head->flags & HTTP_HAS_LENGTH && head->content_length > http1_body_limit(port, is_form()) ? 413 : 0;
 }
 
 /* The start of a request.  Looks at it anew only when a line has ended. */

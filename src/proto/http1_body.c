@@ -1,13 +1,15 @@
 #include "proto/http1_body.h"
 
+#include "base/bits.h"
 #include "proto/http1_order.h"
 
 #include <errno.h>
 
-uint64_t http1_body_limit(const struct port *port)
+uint64_t http1_body_limit(const struct port *port, bool is_form)
 {
 	if (port->http_request_body != REQUEST_BODY_STREAM)
-		return port->package_max_length;
+		return is_form && port->http_parse_files && port->upload_max_size ? port->upload_max_size
+		                                                                  : port->package_max_length;
 	return port->http_body_max_size ? port->http_body_max_size : UINT64_MAX;
 }
 
@@ -19,6 +21,7 @@ void http1_body_begin(struct proto_conn *pc, struct stream *s, const struct http
 	st->chunked = head->flags & HTTP_CHUNKED;
 	st->body_left = head->content_length;
 	st->body_taken = 0;
+	st->body_max = http1_body_limit(pc->port, s->is_form);
 	st->chunk = (struct http1_chunk){ 0 };
 	/* Nothing of an earlier answer can be in the way: a request with a body waits until it is alone.
 	 * Should memory lack, the peer gets no 100 and sends its body after a while, as RFC 9110 §10.1.1
@@ -77,7 +80,7 @@ static ssize_t input_chunked(struct proto_conn *pc, struct str in)
 		return 0;
 	}
 	/* What the chunk promises counts. */
-	if (data.len && data.len + next.left > http1_body_limit(pc->port) - st->body_taken) {
+	if (data.len && data.len + next.left > st->body_max - st->body_taken) {
 		http1_order_fail(pc, st->reading, 413, CLOSE_TOO_LARGE, true);
 		return 0;
 	}

@@ -4,8 +4,8 @@
 #include "proto/http_head.h"
 #include "proto/proto.h"
 
-/* The longest body that is taken; UINT64_MAX: any. */
-uint64_t http1_body_limit(const struct port *port);
+/* The longest body that is taken, `is_form`: of a form with files; UINT64_MAX: any. */
+uint64_t http1_body_limit(const struct port *port, bool is_form);
 
 /* The body of `s` comes next.  Sends 100 Continue if the peer waits for it; `here`: bytes of the body have
  * come. */

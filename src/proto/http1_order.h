@@ -9,6 +9,7 @@
 struct http1 {
 	struct stream *reading;   /* whose body is being read, or NULL */
 	struct http1_chunk chunk; /* of a chunked body */
+	uint64_t body_max;        /* the longest that is taken */
 	uint64_t body_taken;      /* of a chunked body: bytes that came */
 	uint64_t body_left;       /* of any other: bytes to come */
 	uint32_t searched;        /* bytes of the next head in which no new line end needs to be looked for */

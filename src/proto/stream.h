@@ -26,6 +26,7 @@ struct stream {
 	bool head_sent;        /* answer bytes exist: a 502 is no longer possible */
 	bool output_done;      /* the answer is complete */
 	bool chunked;          /* the answer uses chunked coding */
+	bool is_form;          /* its body is multipart/form-data */
 	bool upgrade;          /* may be answered 101 */
 	uint64_t body_left;    /* of the answer's Content-Length; UINT64_MAX: unknown */
 	uint64_t output_bytes; /* taken from the worker, for ACK */

@@ -6,6 +6,7 @@
 #include "worker/encoding.h"
 #include "worker/handshake.h"
 #include "worker/runtime.h"
+#include "worker/upload.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -70,6 +71,7 @@ static void free_request(struct request *r)
 		map_del(&w->requests, key_of(r->conn, r->stream));
 	list_del(&box->ready.link);
 	encoding_free(r);
+	upload_free(r->upload);
 	buf_unref(r->image);
 	buf_unref(r->body);
 	arena_clear(&r->arena);
@@ -246,6 +248,7 @@ int request_on_head(struct worker *w, const struct frame *f, struct str payload)
 	r->cache = LUA_NOREF;
 	r->body_done = f->flags & FRAME_END;
 	r->streaming = r->port->http_request_body == REQUEST_BODY_STREAM && w->o.settings->enable_coroutine;
+	r->upload = upload_new(r);
 	outflow_init(&r->out, worker_link(w, f->conn), r->port->socket_buffer_size, response_emit);
 	r->out.on_lost = response_lost;
 	r->out.on_empty = response_emptied;
@@ -301,6 +304,19 @@ static void wake_reader(struct request *r)
 	sched_wake(t, n);
 }
 
+/* 0, or the status that the request is answered with. */
+static int take_body(struct request *r, struct str bytes, bool end, uint64_t limit)
+{
+	int code;
+
+	if (r->upload)
+		return r->aborted ? 0 : upload_feed(r->upload, bytes, end);
+	code = bytes.len ? buf_append(&r->body, bytes, (size_t)limit) : 0;
+	if (code == 0)
+		return 0;
+	return code == -EMSGSIZE ? 413 : 503;
+}
+
 int request_on_body(struct worker *w, const struct frame *f, struct str payload)
 {
 	struct request *r = find(w, f);
@@ -311,10 +327,10 @@ int request_on_body(struct worker *w, const struct frame *f, struct str payload)
 	limit = r->streaming ? (uint64_t)1 << 30 : r->port->package_max_length;
 	r->body_received += payload.len;
 
-	int code = payload.len ? buf_append(&r->body, payload, (size_t)limit) : 0;
+	int status = take_body(r, payload, f->flags & FRAME_END, limit);
 
-	if (code < 0) {
-		response_fail(r, code == -EMSGSIZE ? 413 : 503);
+	if (status) {
+		response_fail(r, status);
 		if (!r->ended)
 			response_lost(&r->out); /* finished without reading all, and still on its way */
 		r->aborted = CODE_CLOSED_BY_SERVER;

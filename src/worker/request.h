@@ -24,7 +24,8 @@ struct request {
 	struct arena arena; /* the answer's fields and what the handles need */
 
 	/* The body: pieces in order; buffered requests have one. */
-	struct buf *body; /* received and not yet read; NULL: none */
+	struct buf *body;      /* received and not yet read; NULL: none */
+	struct upload *upload; /* it is a form with files, which is not kept as bytes; NULL: it is none */
 	uint64_t body_received;
 	bool body_done;      /* END came */
 	bool streaming;      /* the handler started at the head */

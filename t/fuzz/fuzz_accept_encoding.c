@@ -14,8 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	char *image;
 
 	http_head_begin(&b);
-	while (text.p)
-		fuzz_check(http_head_add(&b, LS_STR("accept-encoding"), str_split(&text, '\n')) == 0 || text.len > 100);
+	while (text.p && http_head_add(&b, LS_STR("accept-encoding"), str_split(&text, '\n')) == 0)
+		; /* an image has room for 1000 */
 	http_head_parts(&b, parts);
 	image = fuzz_copy(parts, 3, &len);
 	if (http_head_check(str_make(image, len), &v) == 0) {

@@ -61,6 +61,11 @@
 ---@field http_body_max_size? integer|string Longest streamed request body (413); 0: no limit. Default: 0.
 ---@field http_server_header? boolean Send the Server header. Default: true.
 ---@field http_cancel_on_abort? boolean A client that closes its connection, or its sending side, before it is answered has gone: its handler's wait raises cancelled. Off: the handler goes on, and a client that only shuts its sending side gets its answer. Default: false.
+---@field http_parse_files? boolean A form with files (multipart/form-data) is taken apart as it comes, its files go to upload_tmp_dir; off: its body is left to the app. Not where bodies are streamed. Default: true.
+---@field upload_tmp_dir? string Folder of uploaded files, which are removed when their request ends. Default: /tmp.
+---@field upload_max_size? integer|string Longest body of a form with files (413); 0: package_max_length. Its fields and names together are bounded by package_max_length in any case. Default: 0.
+---@field upload_max_filesize? integer|string Largest file of such a form (413); 0: no limit of its own. Default: 0.
+---@field upload_max_parts? integer Most parts of such a form (413). Default: 1000.
 ---@field http_compression? boolean Bodies are compressed for clients that want it (Accept-Encoding), by brotli or gzip. Default: true.
 ---@field http_compression_level? integer 1: fastest; 9: shortest. Default: 1.
 ---@field http_compression_min_length? integer|string Shorter bodies are sent as they are. Default: 256.
