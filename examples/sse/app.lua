@@ -48,4 +48,11 @@ server:on("pipe_message", function(_, _, message)
 	tell(message)
 end)
 
+-- The worker is asked to leave: pages come again by themselves, to its successor.
+server:on("worker_exit", function()
+	for stream in pairs(streams) do
+		stream:close()
+	end
+end)
+
 server:start()

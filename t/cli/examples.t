@@ -130,6 +130,27 @@ my %proofs = (
 		like($client->recv_until("data: lines\n\n"), qr/event: said\nid: \d+\ndata: two\ndata: lines\n\n\z/, 'and heard');
 		like($server->get('/')->body, qr/new EventSource/, 'the page');
 	},
+	web => sub ($server) {
+		my $form = sub (@fields) {
+			return $server->client->request('POST', shift @fields, headers => 'Content-Type: multipart/form-data; boundary=B',
+				body => join '', map({ "--B\r\nContent-Disposition: form-data; $_->[0]\r\n\r\n$_->[1]\r\n" } @fields), "--B--\r\n");
+		};
+		my $home = $server->get('/');
+
+		like($home->body, qr/It works/, 'a file');
+		is($home->header('cache-control'), 'max-age=60', 'may be kept');
+		is($server->get('/style.css')->header('content-type'), 'text/css', 'has its type');
+		is($server->get('/hello/%3Cyou%3E')->body, "<p>Hello, &lt;you&gt;!\n", 'a route');
+		is($server->get('/hello/x')->header('x-content-type-options'), 'nosniff', 'with its middleware');
+		my $note = $form->('/api/notes/', [ 'name="text"', 'remember' ]);
+		is($note->status . ' ' . $note->header('location'), '201 /api/notes/1', 'a note');
+		is(JSON::PP::decode_json($server->get('/api/notes/1')->body)->{text}, 'remember', 'is kept');
+		is($server->get('/api/notes/2')->status, 404, 'another is not there');
+		is($form->('/api/notes/')->status, 400, 'nothing is no note');
+		is($form->('/upload', [ 'name="picture"; filename="a<b.png"', 'PNG' ])->body, "<p>a&lt;b.png is 3 bytes of .\n", 'an upload');
+		is($form->('/upload')->status, 400, 'none');
+		is($server->client->request('DELETE', '/upload')->header('allow'), 'OPTIONS, POST', 'what may be done');
+	},
 	tasks => sub ($server) {
 		my $client = $server->client;
 		my $words = $client->post('/', 'one two two');
@@ -183,7 +204,8 @@ for my $example (sort keys %proofs) {
 	matrix "examples/$example" => sub ($mode) {
 		my $server = new_server();
 		my $app = slurp(repo_root() . "/examples/$example/app.lua");
-		my %files = map { m{([^/]+\.lua)\z} && $1 ne 'app.lua' ? ($1 => slurp($_)) : () } glob repo_root() . "/examples/$example/*.lua";
+		my %files = map { m{/(public/.+)\z} ? ($1 => slurp($_)) : () } glob repo_root() . "/examples/$example/public/*";
+		%files = (%files, map { m{([^/]+\.lua)\z} && $1 ne 'app.lua' ? ($1 => slurp($_)) : () } glob repo_root() . "/examples/$example/*.lua");
 
 		mkdir $server->root . '/watched';
 		my $key = Test::Luaserv::Queue->new($server)->key;
