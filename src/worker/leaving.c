@@ -91,7 +91,7 @@ void worker_drain(struct worker *w, uint64_t wait_ms, bool last)
 	if (w->mission)
 		mission_cancel(w->mission);
 	board_set(&w->o.board->state, BOARD_DRAINING);
-	if (sched_count(w->sched) > 0 || w->sessions.count > 0)
+	if (sched_count(w->sched) > 0 || w->sessions.count > 0 || w->requests.count > 0)
 		loading_tell(w, EVENT_worker_exit);
 	timer_set(w->o.loop, &w->drain_timer, 0);
 }

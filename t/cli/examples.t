@@ -129,6 +129,7 @@ my %proofs = (
 		is($server->client->post('/', "two\r\nlines")->body, "told\n", 'something is said');
 		like($client->recv_until("data: lines\n\n"), qr/event: said\nid: \d+\ndata: two\ndata: lines\n\n\z/, 'and heard');
 		like($server->get('/')->body, qr/new EventSource/, 'the page');
+		$client->abort;
 	},
 	web => sub ($server) {
 		my $form = sub (@fields) {

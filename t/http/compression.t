@@ -119,7 +119,9 @@ matrix 'bodies that leave in pieces' => sub ($mode) {
 matrix 'settings' => sub ($mode) {
 	my $coding = sub ($path, %settings) {
 		my $server = start_server(app => $app, settings => \%settings);
-		return $server->client->request('GET', $path, headers => 'Accept-Encoding: gzip')->header('content-encoding') // '';
+		my $coding = $server->client->request('GET', $path, headers => 'Accept-Encoding: gzip')->header('content-encoding') // '';
+		$server->stop;
+		return $coding;
 	};
 
 	is($coding->('/text', http_compression => 'false'), '', 'off');
