@@ -210,6 +210,9 @@ static void on_deadline(struct timer *t)
 static void begin_stop(struct engine *e)
 {
 	e->stopping = true;
+	/* Its connections end before it is drained, and some end only if the app has heard of it. */
+	if (e->reactor)
+		worker_tell_exit(e->worker);
 	if (e->reactor)
 		reactor_drain(e->reactor, false, on_reactor_drained, e);
 	else

@@ -75,6 +75,15 @@ static void check_drained(struct timer *t)
 	timer_set(w->o.loop, t, quiet ? DRAIN_CHECK_MS : DRAIN_CHECK_MS / 5);
 }
 
+void worker_tell_exit(struct worker *w)
+{
+	bool has_work = sched_count(w->sched) > 0 || w->sessions.count > 0 || w->requests.count > 0;
+
+	if (!w->exit_told && has_work)
+		loading_tell(w, EVENT_worker_exit);
+	w->exit_told = true;
+}
+
 void worker_drain(struct worker *w, uint64_t wait_ms, bool last)
 {
 	uint64_t now = loop_now(w->o.loop);
@@ -91,8 +100,7 @@ void worker_drain(struct worker *w, uint64_t wait_ms, bool last)
 	if (w->mission)
 		mission_cancel(w->mission);
 	board_set(&w->o.board->state, BOARD_DRAINING);
-	if (sched_count(w->sched) > 0 || w->sessions.count > 0 || w->requests.count > 0)
-		loading_tell(w, EVENT_worker_exit);
+	worker_tell_exit(w);
 	timer_set(w->o.loop, &w->drain_timer, 0);
 }
 

@@ -50,6 +50,7 @@ struct worker {
 	uint64_t retire_at;       /* 0: never */
 	bool retired;
 	bool draining;
+	bool exit_told; /* worker_exit */
 	bool last; /* the whole server stops */
 	bool drained;
 	bool unwatched;          /* what runs now may run for as long as it likes */

@@ -62,6 +62,8 @@ void worker_slot_failed(struct worker *w, unsigned slot, bool failed);
 int worker_on_side(struct worker *w, unsigned slot, uint64_t generation, const struct frame *f, struct str payload);
 /* The eventfd that reactors ring (process mode); taken. */
 int worker_set_bell(struct worker *w, int bell);
+/* It will be drained: worker_exit is told, once, if there is work that it could end. */
+void worker_tell_exit(struct worker *w);
 /* Takes nothing new once all reactors said BYE; runs worker_exit while work is left; on_drained at the latest after
  * `wait_ms` (0: at once).  `last`: the whole server stops. */
 void worker_drain(struct worker *w, uint64_t wait_ms, bool last);
