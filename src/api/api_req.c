@@ -1,12 +1,12 @@
 #include "api/api_req.h"
 
+#include "api/api_form.h"
 #include "api/api_http.h"
 #include "base/codec.h"
 #include "base/mem.h"
 #include "lua/bind.h"
 #include "worker/codes.h"
 #include "worker/runtime.h"
-#include "worker/upload.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -23,31 +23,6 @@ static int push_str(lua_State *L, struct str s)
 }
 
 /* ---- tables made once per request ---------------------------------------------------------------------------------------------------- */
-
-/* Pushes cache[key]; true: it was there. */
-static bool cached(lua_State *L, struct request *r, const char *key)
-{
-	if (r->cache == LUA_NOREF) {
-		lua_createtable(L, 0, 4);
-		r->cache = luaL_ref(L, LUA_REGISTRYINDEX);
-	}
-	lua_rawgeti(L, LUA_REGISTRYINDEX, r->cache);
-	lua_getfield(L, -1, key);
-	lua_remove(L, -2);
-	if (!lua_isnil(L, -1))
-		return true;
-	lua_pop(L, 1);
-	return false;
-}
-
-/* Keeps the value on top, which stays. */
-static void remember(lua_State *L, struct request *r, const char *key)
-{
-	lua_rawgeti(L, LUA_REGISTRYINDEX, r->cache);
-	lua_pushvalue(L, -2);
-	lua_setfield(L, -2, key);
-	lua_pop(L, 1);
-}
 
 /* A repeated field is one field whose values are joined by commas (RFC 9110 §5.3), cookies by "; " (RFC 9113 §8.2.3);
  * Set-Cookie cannot be joined and is a list. */
@@ -79,70 +54,21 @@ static int push_headers(lua_State *L, void *object)
 	struct request *r = object;
 	const struct http_view *v = &r->view;
 
-	if (cached(L, r, "headers"))
+	if (api_form_cached(L, r, "headers"))
 		return 1;
 	lua_createtable(L, 0, v->head->n_fields);
 	for (unsigned i = 0; i < v->head->n_fields; i++)
 		add_header(L, http_head_str(v, v->fields[i].name), http_head_str(v, v->fields[i].value));
-	remember(L, r, "headers");
+	api_form_remember(L, r, "headers");
 	return 1;
-}
-
-/* Adds key = value to the table on top; a key that comes again makes a list. */
-static void add_pair(lua_State *L, struct str key, struct str value)
-{
-	lua_pushlstring(L, key.p, key.len);
-	lua_pushvalue(L, -1);
-	lua_rawget(L, -3);
-	if (lua_isnil(L, -1)) {
-		lua_pop(L, 1);
-		lua_pushlstring(L, value.p, value.len);
-	} else if (lua_istable(L, -1)) {
-		lua_pushlstring(L, value.p, value.len);
-		lua_rawseti(L, -2, (int)lua_objlen(L, -2) + 1);
-	} else {
-		lua_createtable(L, 2, 0);
-		lua_insert(L, -2);
-		lua_rawseti(L, -2, 1);
-		lua_pushlstring(L, value.p, value.len);
-		lua_rawseti(L, -2, 2);
-	}
-	lua_rawset(L, -3);
-}
-
-enum { PAIRS_MAX = 1000 };
-
-/* application/x-www-form-urlencoded, as in queries and forms.  Pairs over the bound are not looked at. */
-static void push_urlencoded(lua_State *L, struct str text)
-{
-	char *room = lua_newuserdata(L, text.len + 1);
-	unsigned n = 0;
-
-	lua_newtable(L);
-	for (struct str rest = text; rest.p && n < PAIRS_MAX;) {
-		struct str pair = str_split(&rest, '&');
-		ssize_t eq = str_chr(pair, '=');
-		struct str key = eq < 0 ? pair : str_take(pair, (size_t)eq);
-		struct str value = eq < 0 ? (struct str){ "", 0 } : str_skip(pair, (size_t)eq + 1);
-
-		if (pair.len == 0)
-			continue;
-
-		size_t key_len = codec_url_decode(key, true, room);
-		size_t value_len = codec_url_decode(value, true, room + key_len);
-
-		add_pair(L, str_make(room, key_len), str_make(room + key_len, value_len));
-		n++;
-	}
-	lua_remove(L, -2);
 }
 
 static int push_query(lua_State *L, void *object)
 {
 	struct request *r = object;
-	if (!cached(L, r, "query")) {
-		push_urlencoded(L, http_head_str(&r->view, r->view.head->query));
-		remember(L, r, "query");
+	if (!api_form_cached(L, r, "query")) {
+		api_form_push_urlencoded(L, http_head_str(&r->view, r->view.head->query));
+		api_form_remember(L, r, "query");
 	}
 	return 1;
 }
@@ -150,7 +76,7 @@ static int push_query(lua_State *L, void *object)
 static int push_cookies(lua_State *L, void *object)
 {
 	struct request *r = object;
-	if (cached(L, r, "cookies"))
+	if (api_form_cached(L, r, "cookies"))
 		return 1;
 	lua_newtable(L);
 	for (unsigned i = 0, n = 0; i < r->view.head->n_fields; i++) {
@@ -161,59 +87,10 @@ static int push_cookies(lua_State *L, void *object)
 			ssize_t eq = str_chr(pair, '=');
 
 			if (eq > 0)
-				add_pair(L, str_take(pair, (size_t)eq), str_skip(pair, (size_t)eq + 1));
+				api_form_add_pair(L, str_take(pair, (size_t)eq), str_skip(pair, (size_t)eq + 1));
 		}
 	}
-	remember(L, r, "cookies");
-	return 1;
-}
-
-/* The whole body of a buffered request, as often as it is asked for. */
-static int push_whole_body(lua_State *L, void *object)
-{
-	struct request *r = object;
-	struct str body = r->body ? buf_str(r->body) : (struct str){ "", 0 };
-
-	if (!cached(L, r, "body")) {
-		lua_pushlstring(L, body.p, body.len);
-		remember(L, r, "body");
-	}
-	return 1;
-}
-
-static void push_upload_fields(lua_State *L, const struct upload *u)
-{
-	lua_newtable(L);
-	LS_LIST_EACH (it, upload_items(u)) {
-		const struct upload_item *item = LS_CONTAINER_OF(it, struct upload_item, link);
-
-		if (!item->filename.p)
-			add_pair(L, item->name, item->value ? buf_str(item->value) : (struct str){ "", 0 });
-	}
-}
-
-static int push_form(lua_State *L, void *object)
-{
-	struct request *r = object;
-	struct str type = http_head_find(&r->view, LS_STR("content-type"));
-	struct str body = { 0 };
-
-	if (cached(L, r, "form"))
-		return 1;
-	if (r->upload) {
-		push_upload_fields(L, r->upload);
-		remember(L, r, "form");
-		return 1;
-	}
-	if (!str_starts(type, LS_STR("application/x-www-form-urlencoded")) || r->streaming) {
-		lua_newtable(L);
-	} else {
-		push_whole_body(L, r);
-		body.p = lua_tolstring(L, -1, &body.len);
-		push_urlencoded(L, body);
-		lua_remove(L, -2);
-	}
-	remember(L, r, "form");
+	api_form_remember(L, r, "cookies");
 	return 1;
 }
 
@@ -329,7 +206,7 @@ static int push_server(lua_State *L, void *object)
 		{ "remote_port", push_remote_port },
 	};
 
-	if (cached(L, r, "server"))
+	if (api_form_cached(L, r, "server"))
 		return 1;
 	lua_createtable(L, 0, LS_COUNT(fields) + 3);
 	for (unsigned i = 0; i < LS_COUNT(fields); i++)
@@ -341,78 +218,7 @@ static int push_server(lua_State *L, void *object)
 	lua_setfield(L, -2, "request_time");
 	lua_pushinteger(L, settings_port_number(r->port));
 	lua_setfield(L, -2, "server_port");
-	remember(L, r, "server");
-	return 1;
-}
-
-/* Swoole's: UPLOAD_ERR_OK and UPLOAD_ERR_NO_FILE of PHP. */
-enum { UPLOAD_FINE = 0, UPLOAD_NO_FILE = 4 };
-
-static void push_file(lua_State *L, const struct upload_item *item)
-{
-	lua_createtable(L, 0, 5);
-	push_str(L, item->filename);
-	lua_setfield(L, -2, "name");
-	push_str(L, item->type);
-	lua_setfield(L, -2, "type");
-	lua_pushnumber(L, (lua_Number)item->size);
-	lua_setfield(L, -2, "size");
-	lua_pushinteger(L, item->path ? UPLOAD_FINE : UPLOAD_NO_FILE);
-	lua_setfield(L, -2, "error");
-	if (item->path) {
-		lua_pushstring(L, item->path);
-		lua_setfield(L, -2, "tmp_name");
-	}
-}
-
-/* The file on top goes into the table below it: the first of its name by itself, several as a list. */
-static void add_file(lua_State *L, struct str name)
-{
-	int file = lua_gettop(L), files = file - 1;
-
-	lua_pushlstring(L, name.p, name.len);
-	lua_rawget(L, files);
-	if (lua_isnil(L, -1)) {
-		lua_pop(L, 1);
-		lua_pushlstring(L, name.p, name.len);
-		lua_insert(L, file);
-		lua_rawset(L, files);
-		return;
-	}
-	lua_rawgeti(L, -1, 1);
-	if (lua_isnil(L, -1)) { /* one file so far, which becomes the first of a list */
-		lua_pop(L, 1);
-		lua_createtable(L, 2, 0);
-		lua_insert(L, -2);
-		lua_rawseti(L, -2, 1);
-		lua_pushlstring(L, name.p, name.len);
-		lua_pushvalue(L, -2);
-		lua_rawset(L, files);
-	} else {
-		lua_pop(L, 1);
-	}
-	lua_pushvalue(L, file);
-	lua_rawseti(L, -2, (int)lua_objlen(L, -2) + 1);
-	lua_settop(L, files);
-}
-
-static int push_files(lua_State *L, void *object)
-{
-	struct request *r = object;
-
-	if (cached(L, r, "files"))
-		return 1;
-	lua_newtable(L);
-	if (r->upload)
-		LS_LIST_EACH (it, upload_items(r->upload)) {
-			const struct upload_item *item = LS_CONTAINER_OF(it, struct upload_item, link);
-
-			if (!item->filename.p)
-				continue;
-			push_file(L, item);
-			add_file(L, item->name);
-		}
-	remember(L, r, "files");
+	api_form_remember(L, r, "server");
 	return 1;
 }
 
@@ -420,14 +226,14 @@ static const struct bind_field req_fields[] = {
 	{ "cookie", push_cookies },
 	{ "cookies", push_cookies },
 	{ "fd", push_fd },
-	{ "files", push_files },
-	{ "form", push_form },
+	{ "files", api_form_push_files },
+	{ "form", api_form_push },
 	{ "get", push_query },
 	{ "headers", push_headers },
 	{ "host", push_host },
 	{ "method", push_method },
 	{ "path", push_path },
-	{ "post", push_form },
+	{ "post", api_form_push },
 	{ "query", push_query },
 	{ "query_string", push_query_string },
 	{ "remote_addr", push_remote_addr },
@@ -468,7 +274,7 @@ static int req_body(lua_State *L)
 {
 	struct request *r = bind_self(L);
 
-	return r->streaming ? request_read(r, L, 0) : push_whole_body(L, r);
+	return r->streaming ? request_read(r, L, 0) : api_form_push_body(L, r);
 }
 
 enum { PIECE = 65536 };
@@ -477,7 +283,7 @@ static int read_piece(lua_State *L, struct request *r, lua_Number max)
 {
 	/* Reading eats; body() of a buffered request gives all of it all the same. */
 	if (!r->streaming) {
-		push_whole_body(L, r);
+		api_form_push_body(L, r);
 		lua_pop(L, 1);
 	}
 	return request_read(r, L, (uint64_t)max);
@@ -512,7 +318,7 @@ static int req_json(lua_State *L)
 	if (r->streaming)
 		return bind_fail(L, CODE_WRONG_OPERATION, "this port streams bodies; decode what req:body() returns");
 	api_http_push_json(L, "decode");
-	push_whole_body(L, r);
+	api_form_push_body(L, r);
 	lua_call(L, 1, 2);
 	return 2;
 }

@@ -109,6 +109,21 @@ int buf_append(struct buf **b, struct str bytes, size_t limit)
 	return 0;
 }
 
+int buf_grow(struct buf **b, size_t max)
+{
+	struct buf *old = *b, *larger;
+
+	if (old->cap >= max)
+		return -EMSGSIZE;
+	larger = buf_new(LS_MIN((size_t)old->cap * 2, max));
+	if (!larger)
+		return -ENOMEM;
+	put(larger, buf_str(old));
+	buf_unref(old);
+	*b = larger;
+	return 0;
+}
+
 void buf_trim(void)
 {
 	for (size_t i = 0; i < LS_COUNT(pools); i++)

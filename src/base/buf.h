@@ -37,5 +37,8 @@ static inline size_t buf_room(const struct buf *b)
  * uneaten bytes would pass `limit`; `*b` is then as before. */
 int buf_append(struct buf **b, struct str bytes, size_t limit);
 
+/* Moves to a buffer of twice the room, or of `max` if that is less.  -EMSGSIZE: it has `max` already; -ENOMEM; `*b` is then as before. */
+int buf_grow(struct buf **b, size_t max);
+
 /* Frees the pooled buffers of this thread. */
 void buf_trim(void);

@@ -3,7 +3,7 @@
 #include "base/bits.h"
 #include "base/codec.h"
 #include "base/mem.h"
-#include "proto/ws_deflate.h"
+#include "proto/ws_write.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -14,240 +14,8 @@ enum {
 	PONGS_WAITING = 16 * 1024 /* a peer that does not read what waits for it gets no further pongs */
 };
 
-/* pc->state of a WebSocket. */
-struct ws {
-	struct ws_frame frame; /* whose payload is being read */
-	uint64_t left;         /* of that: bytes to come */
-	struct buf
-		*message; /* what has come of a message that did not come at once, unmasked; when `ready`, expanded */
-	size_t checked;   /* so many bytes of it are whole characters */
-	struct ws_deflate *deflate; /* NULL: not agreed on */
-	uint16_t peer_code;         /* of its Close frame */
-	uint8_t opcode;             /* of the message that has begun to come; 0: none */
-	bool compressed;            /* that message is */
-	bool reading;               /* in the payload of `frame` */
-	bool ready;                 /* the message is whole, and the worker has not taken it */
-	bool pinged;                /* since anything was heard */
-	bool shrinking;             /* the message being sent is compressed */
-};
-
 static _Thread_local struct pool states = { .size = sizeof(struct ws), .keep = STATES_KEPT };
 static _Thread_local char *scratch;
-
-/* ---- sending --------------------------------------------------------------------------------------------------------------------- */
-
-static int put_frame(struct proto_conn *pc, struct chain *out, unsigned first, struct str payload)
-{
-	char head[WS_HEAD_MAX];
-	struct str bytes = str_make(head, (size_t)(ws_frame_put(head, first, payload.len) - head));
-	int r;
-
-	if (payload.len <= WS_CONTROL_MAX) {
-		char *p = chain_reserve(out, bytes.len + payload.len);
-
-		if (!p)
-			return -ENOMEM;
-		p = mempcpy(p, bytes.p, bytes.len);
-		if (payload.len)
-			memcpy(p, payload.p, payload.len);
-		chain_commit(out, bytes.len + payload.len, bytes.len + payload.len);
-		return 0;
-	}
-	r = chain_append(out, bytes);
-	return r == 0 ? proto_append(pc, out, payload) : r;
-}
-
-/* The last frame of ours; nothing that the peer sends is looked at any more. */
-static void say_goodbye(struct proto_conn *pc, unsigned code, struct str reason)
-{
-	char payload[WS_CONTROL_MAX];
-	size_t len = 0;
-
-	if (pc->close_when_sent)
-		return;
-	if (code != WS_CODE_NONE) {
-		payload[0] = (char)(code >> 8);
-		payload[1] = (char)code;
-		reason = str_take(reason, sizeof payload - 2);
-		if (reason.len)
-			memcpy(payload + 2, reason.p, reason.len);
-		len = 2 + reason.len;
-	}
-	/* Without memory the connection ends without it.  Within a message of several frames it may stand between them. */
-	(void)put_frame(pc, &pc->out, WS_FIN | WS_CLOSE, str_make(payload, len));
-	pc->close_when_sent = true;
-	pc->aborted = true;
-}
-
-/* The peer broke the rules, or wants too much. */
-static void fail(struct proto_conn *pc, unsigned code, enum close_reason why)
-{
-	pc->close_reason = (uint16_t)why;
-	say_goodbye(pc, code, (struct str){ 0 });
-}
-
-static void fail_protocol(struct proto_conn *pc)
-{
-	fail(pc, WS_CODE_PROTOCOL, CLOSE_MALFORMED);
-}
-
-static void ws_farewell(struct proto_conn *pc, enum close_reason why)
-{
-	static const struct {
-		enum close_reason why;
-		unsigned code;
-	} codes[] = {
-		{ CLOSE_NORMAL, WS_CODE_NORMAL },       { CLOSE_BY_APP, WS_CODE_NORMAL },
-		{ CLOSE_SHUTDOWN, WS_CODE_GOING_AWAY }, { CLOSE_HEARTBEAT, WS_CODE_POLICY },
-		{ CLOSE_TIMEOUT_IDLE, WS_CODE_POLICY }, { CLOSE_RATE, WS_CODE_POLICY },
-		{ CLOSE_TOO_LARGE, WS_CODE_TOO_LARGE }, { CLOSE_MALFORMED, WS_CODE_PROTOCOL },
-	};
-	const struct ws *ws = pc->state;
-	unsigned code = pc->goodbye ? ws->peer_code : WS_CODE_FAILED;
-
-	for (size_t i = 0; !pc->goodbye && i < LS_COUNT(codes); i++)
-		if (codes[i].why == why)
-			code = codes[i].code;
-	say_goodbye(pc, code, (struct str){ 0 });
-}
-
-/* The size that a message must have to be worth it. */
-static bool is_worth_shrinking(const struct proto_conn *pc, const struct ws *ws, struct str payload)
-{
-	return ws->deflate && payload.len >= pc->port->websocket_compression_min_length;
-}
-
-/* A piece of a message: `bits` are WS_FIN and the opcode. */
-static int put_piece(struct proto_conn *pc, struct chain *out, unsigned bits, struct str payload)
-{
-	struct ws *ws = pc->state;
-	unsigned opcode = bits & 15;
-	bool last = bits & WS_FIN;
-	struct buf *shrunk;
-	int r;
-
-	if (opcode != WS_CONTINUATION)
-		ws->shrinking = is_worth_shrinking(pc, ws, payload);
-	if (!ws->shrinking)
-		return put_frame(pc, out, bits, payload);
-	r = ws_deflate_shrink(ws->deflate, payload, last, &shrunk);
-	if (r < 0)
-		return r;
-	if (opcode != WS_CONTINUATION && last && shrunk->len >= payload.len) {
-		ws_deflate_forget(ws->deflate);
-		r = put_frame(pc, out, bits, payload);
-	} else {
-		pc->lend = false; /* these bytes are gone on return */
-		r = put_frame(pc, out, bits | (opcode ? WS_COMPRESSED : 0), buf_str(shrunk));
-	}
-	buf_unref(shrunk);
-	return r;
-}
-
-static int push_control(struct proto_conn *pc, unsigned opcode, struct str payload)
-{
-	if (payload.len > WS_CONTROL_MAX)
-		return -EBADMSG;
-	if (opcode != WS_CLOSE)
-		return put_frame(pc, &pc->out, WS_FIN | opcode, payload);
-	pc->close_reason = CLOSE_BY_APP;
-	if (payload.len < 2)
-		say_goodbye(pc, WS_CODE_NONE, (struct str){ 0 });
-	else
-		say_goodbye(pc, (unsigned)(unsigned char)payload.p[0] << 8 | (unsigned char)payload.p[1],
-		            str_skip(payload, 2));
-	return 0;
-}
-
-static int push_data(struct proto_conn *pc, unsigned bits, struct str payload)
-{
-	bool last = bits & WS_FIN, first = (bits & 15) != WS_CONTINUATION;
-	int r;
-
-	if (!first && !pc->unfinished)
-		return 0; /* of a message that nobody began */
-	if (first && last) {
-		pc->lend = pc->lend && !pc->unfinished;
-		return put_piece(pc, proto_out(pc), bits, payload);
-	}
-	if (first && pc->unfinished) {
-		fail(pc, WS_CODE_FAILED, CLOSE_BY_APP); /* two messages at once cannot be told apart */
-		return 0;
-	}
-	r = put_piece(pc, &pc->out, bits, payload);
-	if (last)
-		proto_finish(pc);
-	else
-		pc->unfinished = true;
-	return r;
-}
-
-static int ws_output(struct proto_conn *pc, const struct frame *f, struct str payload, struct stream *stream)
-{
-	unsigned opcode = f->arg & 15;
-	bool last = f->arg & WS_PUSH_LAST && !(f->flags & FRAME_MORE);
-
-	if (stream)
-		return -EBADMSG;
-	if (f->type != FRAME_PUSH)
-		return 0; /* bytes that are no frame would break the framing */
-	if (f->arg & ~(uint32_t)(WS_PUSH_LAST | 15) || (opcode > WS_BINARY && !ws_is_control(opcode)) ||
-	    opcode > WS_PONG)
-		return -EBADMSG;
-	if (ws_is_control(opcode))
-		return last ? push_control(pc, opcode, payload) : -EBADMSG;
-	return push_data(pc, (last ? WS_FIN : 0) | (f->flags & FRAME_REST ? WS_CONTINUATION : opcode), payload);
-}
-
-/* ---- what is published to a group ---------------------------------------------------------------------------------------------- */
-
-enum { FORM_FRAME = 1, FORM_SHRUNK = 2 };
-
-static struct buf *framed(unsigned bits, struct str payload)
-{
-	struct buf *b = buf_new(WS_HEAD_MAX + payload.len);
-	char *p = b ? ws_frame_put(b->data, bits, payload.len) : NULL;
-
-	if (!b)
-		return NULL;
-	memcpy(p, payload.p, payload.len);
-	b->len = (uint32_t)(p - b->data + (ptrdiff_t)payload.len);
-	return b;
-}
-
-/* NULL: it does not get shorter, or there is no memory. */
-static struct buf *shrunk_frame(const struct port *port, const struct publication *p)
-{
-	struct ws_terms terms = { .server_resets = true, .client_resets = true, .server_bits = 15 };
-	struct ws_deflate *alone = ws_deflate_new(&terms, port);
-	struct buf *shrunk = NULL, *b = NULL;
-
-	if (alone && ws_deflate_shrink(alone, p->bytes, true, &shrunk) == 0 && shrunk->len < p->bytes.len)
-		b = framed(WS_FIN | WS_COMPRESSED | p->opcode, buf_str(shrunk));
-	buf_unref(shrunk);
-	ws_deflate_free(alone);
-	return b;
-}
-
-/* Compressed once for all that read it so; shorter forms are not tried again for one that does not get shorter. */
-static struct buf *ws_publish(struct proto_conn *pc, struct publication *p)
-{
-	struct ws *ws = pc->state;
-	bool shrink = is_worth_shrinking(pc, ws, p->bytes) && ws_deflate_is_usual(ws->deflate);
-
-	p->opcode = p->opcode ? p->opcode : WS_TEXT;
-	if (shrink && !p->tried) {
-		p->tried = true;
-		p->forms[FORM_SHRUNK] = shrunk_frame(pc->port, p);
-	}
-	if (shrink && p->forms[FORM_SHRUNK]) {
-		ws_deflate_forget(ws->deflate);
-		return p->forms[FORM_SHRUNK];
-	}
-	if (!p->forms[FORM_FRAME])
-		p->forms[FORM_FRAME] = framed(WS_FIN | p->opcode, p->bytes);
-	return p->forms[FORM_FRAME];
-}
 
 /* ---- messages of the peer ------------------------------------------------------------------------------------------------------- */
 
@@ -288,11 +56,11 @@ static bool text_is_sound(struct ws *ws, struct str text, bool whole)
 static void fail_expansion(struct proto_conn *pc, int code)
 {
 	if (code == -EMSGSIZE)
-		fail(pc, WS_CODE_TOO_LARGE, CLOSE_TOO_LARGE);
+		ws_write_failure(pc, WS_CODE_TOO_LARGE, CLOSE_TOO_LARGE);
 	else if (code == -ENOMEM)
-		fail(pc, WS_CODE_FAILED, CLOSE_BUFFER_FULL);
+		ws_write_failure(pc, WS_CODE_FAILED, CLOSE_BUFFER_FULL);
 	else
-		fail(pc, WS_CODE_BAD_TEXT, CLOSE_MALFORMED);
+		ws_write_failure(pc, WS_CODE_BAD_TEXT, CLOSE_MALFORMED);
 }
 
 /* The last piece of a message has come: expands and checks it.  False: the connection has been failed. */
@@ -314,7 +82,7 @@ static bool make_ready(struct proto_conn *pc, struct ws *ws)
 		bytes = buf_str(expanded);
 	}
 	if (ws->opcode == WS_TEXT && !text_is_sound(ws, bytes, true)) {
-		fail(pc, WS_CODE_BAD_TEXT, CLOSE_BAD_TEXT);
+		ws_write_failure(pc, WS_CODE_BAD_TEXT, CLOSE_BAD_TEXT);
 		return false;
 	}
 	ws->ready = true;
@@ -349,7 +117,7 @@ static int gather(struct proto_conn *pc, struct ws *ws, struct str payload, uint
 	p = ws->message->data + ws->message->len - payload.len;
 	ws_frame_mask(p, str_make(p, payload.len), ws->frame.mask, at);
 	if (ws->opcode == WS_TEXT && !ws->compressed && !text_is_sound(ws, buf_str(ws->message), false))
-		fail(pc, WS_CODE_BAD_TEXT, CLOSE_BAD_TEXT);
+		ws_write_failure(pc, WS_CODE_BAD_TEXT, CLOSE_BAD_TEXT);
 	return 0;
 }
 
@@ -378,7 +146,7 @@ static ssize_t deliver_at_once(struct proto_conn *pc, const struct ws_frame *f, 
 
 	ws_frame_mask(scratch, payload, f->mask, 0);
 	if (f->opcode == WS_TEXT && !codec_utf8_ok(bytes)) {
-		fail(pc, WS_CODE_BAD_TEXT, CLOSE_BAD_TEXT);
+		ws_write_failure(pc, WS_CODE_BAD_TEXT, CLOSE_BAD_TEXT);
 		return 0;
 	}
 	return eaten(emit(pc, f->opcode, bytes), len);
@@ -402,11 +170,11 @@ static ssize_t input_data(struct proto_conn *pc, struct ws *ws, const struct ws_
 	if (ws->ready)
 		return deliver(pc, ws, head + (size_t)f->len);
 	if (!data_frame_is_sound(ws, f)) {
-		fail_protocol(pc);
+		ws_write_protocol_failure(pc);
 		return 0;
 	}
 	if (f->len > pc->port->package_max_length - have) {
-		fail(pc, WS_CODE_TOO_LARGE, CLOSE_TOO_LARGE);
+		ws_write_failure(pc, WS_CODE_TOO_LARGE, CLOSE_TOO_LARGE);
 		return 0;
 	}
 	if (here && alone)
@@ -437,11 +205,11 @@ static ssize_t input_close(struct proto_conn *pc, struct ws *ws, struct str payl
 	if (payload.len >= 2)
 		code = (unsigned)(unsigned char)payload.p[0] << 8 | (unsigned char)payload.p[1];
 	if (payload.len == 1 || (payload.len >= 2 && !ws_code_is_valid(code))) {
-		fail_protocol(pc);
+		ws_write_protocol_failure(pc);
 		return 0;
 	}
 	if (!codec_utf8_ok(str_skip(payload, 2))) {
-		fail(pc, WS_CODE_BAD_TEXT, CLOSE_BAD_TEXT);
+		ws_write_failure(pc, WS_CODE_BAD_TEXT, CLOSE_BAD_TEXT);
 		return 0;
 	}
 	r = emit(pc, WS_CLOSE, payload);
@@ -452,7 +220,7 @@ static ssize_t input_close(struct proto_conn *pc, struct ws *ws, struct str payl
 	pc->close_reason = CLOSE_GOODBYE;
 	pc->phase = PHASE_WAIT;
 	if (pc->sink->emit(pc, &shut, NULL, 0, NULL) < 0)
-		say_goodbye(pc, code, (struct str){ 0 });
+		ws_write_goodbye(pc, code, (struct str){ 0 });
 	pc->aborted = true;
 	return (ssize_t)len;
 }
@@ -465,7 +233,7 @@ static ssize_t input_ping(struct proto_conn *pc, unsigned opcode, struct str pay
 	if (r < 0)
 		return eaten(r, len);
 	if (opcode == WS_PING && !wanted && pc->out.bytes < PONGS_WAITING &&
-	    put_frame(pc, &pc->out, WS_FIN | WS_PONG, payload) < 0)
+	    ws_write_frame(pc, &pc->out, WS_FIN | WS_PONG, payload) < 0)
 		return -ENOMEM;
 	return (ssize_t)len;
 }
@@ -476,7 +244,7 @@ static ssize_t input_control(struct proto_conn *pc, struct ws *ws, const struct 
 	struct str payload = str_take(in, (size_t)f->len);
 
 	if (f->compressed) {
-		fail_protocol(pc);
+		ws_write_protocol_failure(pc);
 		return 0;
 	}
 	if (in.len < f->len)
@@ -494,7 +262,7 @@ static ssize_t read_frame(struct proto_conn *pc, struct ws *ws, struct str in)
 	int head = ws_frame_head(in, &f);
 
 	if (head < 0 || (head > 0 && !f.masked)) {
-		fail_protocol(pc); /* a client masks (§5.1) */
+		ws_write_protocol_failure(pc); /* a client masks (§5.1) */
 		return 0;
 	}
 	if (head == 0)
@@ -539,11 +307,11 @@ static void ws_timeout(struct proto_conn *pc)
 {
 	struct ws *ws = pc->state;
 
-	if (!pc->overdue && !ws->pinged && put_frame(pc, &pc->out, WS_FIN | WS_PING, (struct str){ 0 }) == 0) {
+	if (!pc->overdue && !ws->pinged && ws_write_frame(pc, &pc->out, WS_FIN | WS_PING, (struct str){ 0 }) == 0) {
 		ws->pinged = true;
 		return;
 	}
-	fail(pc, WS_CODE_POLICY, CLOSE_TIMEOUT_IDLE);
+	ws_write_failure(pc, WS_CODE_POLICY, CLOSE_TIMEOUT_IDLE);
 }
 
 /* Without a Close frame: there is nobody to answer. */
@@ -608,9 +376,9 @@ const struct proto proto_ws = {
 	.doc = "WebSocket, once a handshake has been accepted.",
 	.stateful = true,
 	.input = ws_input,
-	.output = ws_output,
-	.publish = ws_publish,
-	.farewell = ws_farewell,
+	.output = ws_write_output,
+	.publish = ws_write_publication,
+	.farewell = ws_write_farewell,
 	.eof = ws_eof,
 	.timeout = ws_timeout,
 	.patience = ws_patience,

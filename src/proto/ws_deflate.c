@@ -225,23 +225,6 @@ void ws_deflate_forget(struct ws_deflate *d)
 
 /* ---- messages --------------------------------------------------------------------------------------------------------------------- */
 
-/* A larger buffer with the same bytes, of at most `max`.  -EMSGSIZE: it has that many; -ENOMEM. */
-static int grow(struct buf **b, size_t max)
-{
-	struct buf *larger;
-
-	if ((*b)->len >= max)
-		return -EMSGSIZE;
-	larger = buf_new(LS_MIN((size_t)(*b)->cap * 2, max));
-	if (!larger)
-		return -ENOMEM;
-	memcpy(larger->data, (*b)->data, (*b)->len);
-	larger->len = (*b)->len;
-	buf_unref(*b);
-	*b = larger;
-	return 0;
-}
-
 /* Runs `step` (inflate or deflate) until it has taken all input and has no more to give.  What it returned last, or -EMSGSIZE or
  * -ENOMEM.  One byte over `max` is given room, so that a message of just that length is known to have ended. */
 static int run(z_stream *z, struct str in, int (*step)(z_stream *z, int flush), size_t max, struct buf **out)
@@ -254,7 +237,7 @@ static int run(z_stream *z, struct str in, int (*step)(z_stream *z, int flush), 
 		struct buf *b = *out;
 
 		if (buf_room(b) == 0) {
-			code = grow(out, max);
+			code = buf_grow(out, max);
 			if (code < 0)
 				return code;
 			b = *out;

@@ -21,6 +21,7 @@ enum {
 	PIECES_BITS = 13, /* many answers may be under way: 64 KB each instead of 270 */
 	PIECES_MEM_LEVEL = 6,
 	FIRST_ROOM = 4096,
+	ENCODED_MAX = 1 << 30, /* as large as a buffer can be */
 };
 
 struct encoder {
@@ -33,20 +34,6 @@ struct encoder {
 static z_stream *shared;
 static int shared_level;
 
-/* Twice the room, with the same bytes. */
-static int grow(struct buf **b)
-{
-	struct buf *larger = buf_new((size_t)(*b)->cap * 2);
-
-	if (!larger)
-		return -ENOMEM;
-	memcpy(larger->data, (*b)->data, (*b)->len);
-	larger->len = (*b)->len;
-	buf_unref(*b);
-	*b = larger;
-	return 0;
-}
-
 /* ---- gzip -------------------------------------------------------------------------------------------------------------------------- */
 
 static int run_gzip(z_stream *z, struct str in, bool end, struct buf **out)
@@ -58,7 +45,7 @@ static int run_gzip(z_stream *z, struct str in, bool end, struct buf **out)
 	do {
 		struct buf *b;
 
-		if (buf_room(*out) == 0 && grow(out) < 0)
+		if (buf_room(*out) == 0 && buf_grow(out, ENCODED_MAX) < 0)
 			return -ENOMEM;
 		b = *out;
 		z->next_out = (Bytef *)b->data + b->len;
@@ -124,7 +111,7 @@ static int run_brotli(void *state, struct str in, bool end, struct buf **out)
 		uint8_t *next_out;
 		size_t room;
 
-		if (buf_room(*out) == 0 && grow(out) < 0)
+		if (buf_room(*out) == 0 && buf_grow(out, ENCODED_MAX) < 0)
 			return -ENOMEM;
 		b = *out;
 		next_out = (uint8_t *)b->data + b->len;

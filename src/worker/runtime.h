@@ -51,7 +51,7 @@ struct worker {
 	bool retired;
 	bool draining;
 	bool exit_told; /* worker_exit */
-	bool last; /* the whole server stops */
+	bool last;      /* the whole server stops */
 	bool drained;
 	bool unwatched;          /* what runs now may run for as long as it likes */
 	bool cancelled;          /* background coroutines were told to end */

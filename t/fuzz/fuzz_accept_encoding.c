@@ -5,7 +5,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	unsigned offered = size ? data[0] & (1u << CODINGS) - 1 : 0;
+	unsigned offered = size ? data[0] & ((1u << CODINGS) - 1) : 0;
 	struct str text = str_skip(str_make(data, size), 1), parts[3];
 	struct http_head_builder b = { 0 };
 	enum http_coding chosen;
