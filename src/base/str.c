@@ -96,6 +96,14 @@ struct str str_split(struct str *rest, char sep)
 	return str_take(all, (size_t)at);
 }
 
+bool str_list_has(struct str list, struct str wanted, bool (*same)(struct str a, struct str b))
+{
+	while (list.p)
+		if (same(str_trim(str_split(&list, ',')), wanted))
+			return true;
+	return false;
+}
+
 /* The digits at the front, which go; -EINVAL when there are none. */
 static int eat_digits(struct str *s, uint64_t *out)
 {

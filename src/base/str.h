@@ -66,6 +66,9 @@ struct str str_trim(struct str s);
  * Where none is left, returns all of it and leaves `*rest` with p == NULL.  Loop while rest.p. */
 struct str str_split(struct str *rest, char sep);
 
+/* True: one of the values with commas between them, trimmed, is `same` as `wanted`: str_eq or str_ieq. */
+bool str_list_has(struct str list, struct str wanted, bool (*same)(struct str a, struct str b));
+
 /* Decimal digits only, whole view.  -EINVAL: not a number; -ERANGE: does not fit. */
 int str_to_u64(struct str s, uint64_t *out);
 /* Digits with an optional suffix k, m, g (powers of 1024; b is allowed after it), any case. */

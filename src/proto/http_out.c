@@ -186,14 +186,6 @@ static bool name_is_sound(struct str name)
 	return name.len && http_char_span(name.p, end, HTTP_CHAR_TOKEN) == end;
 }
 
-static bool wants_close(struct str value)
-{
-	while (value.p)
-		if (str_ieq(str_trim(str_split(&value, ',')), LS_STR("close")))
-			return true;
-	return false;
-}
-
 /* What the app may not or need not say, because we do. */
 struct said {
 	bool date;
@@ -214,7 +206,7 @@ static bool field_is_ours(struct str name, struct str value, struct said *said)
 	case 10:
 		if (!str_ieq(name, LS_STR("connection")))
 			return str_ieq(name, LS_STR("keep-alive"));
-		said->close |= wants_close(value);
+		said->close |= str_list_has(value, LS_STR("close"), str_ieq);
 		return true;
 	case 14:
 		return str_ieq(name, LS_STR("content-length"));

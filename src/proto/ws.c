@@ -47,10 +47,12 @@ static void drop_message(struct ws *ws)
 static bool text_is_sound(struct ws *ws, struct str text, bool whole)
 {
 	bool may_go_on;
+	size_t sound;
 
 	text = str_skip(text, ws->checked);
-	ws->checked += codec_utf8_prefix(text, &may_go_on);
-	return whole ? codec_utf8_prefix(text, &may_go_on) == text.len : may_go_on;
+	sound = codec_utf8_prefix(text, &may_go_on);
+	ws->checked += sound;
+	return whole ? sound == text.len : may_go_on;
 }
 
 static void fail_expansion(struct proto_conn *pc, int code)

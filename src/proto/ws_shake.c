@@ -15,21 +15,11 @@ enum { KEY_LENGTH = 24, SHA1_SIZE = 20 };
 static bool has_token(const struct http_view *v, struct str name, struct str wanted,
                       bool (*same)(struct str, struct str))
 {
-	for (unsigned i = 0; i < v->head->n_fields; i++) {
-		struct str list = http_head_str(v, v->fields[i].value);
-
-		if (!str_eq(http_head_str(v, v->fields[i].name), name))
-			continue;
-		while (list.p)
-			if (same(str_trim(str_split(&list, ',')), wanted))
-				return true;
-	}
+	for (unsigned i = 0; i < v->head->n_fields; i++)
+		if (str_eq(http_head_str(v, v->fields[i].name), name) &&
+		    str_list_has(http_head_str(v, v->fields[i].value), wanted, same))
+			return true;
 	return false;
-}
-
-static bool same_exactly(struct str a, struct str b)
-{
-	return str_eq(a, b);
 }
 
 bool ws_shake_is_asked(const struct http_view *v)
@@ -39,7 +29,7 @@ bool ws_shake_is_asked(const struct http_view *v)
 
 bool ws_shake_offers(const struct http_view *v, struct str protocol)
 {
-	return has_token(v, LS_STR("sec-websocket-protocol"), protocol, same_exactly);
+	return has_token(v, LS_STR("sec-websocket-protocol"), protocol, str_eq);
 }
 
 /* 16 bytes in base64 (§4.1). */

@@ -20,14 +20,6 @@ static bool type_is_listed(const struct settings_list *types, struct str type)
 	return false;
 }
 
-static bool value_has(struct str list, struct str wanted)
-{
-	while (list.p)
-		if (str_ieq(str_trim(str_split(&list, ',')), wanted))
-			return true;
-	return false;
-}
-
 /* Whether the answer is of a kind that is compressed for those who want it. */
 static bool may_be_coded(const struct request *r)
 {
@@ -36,7 +28,7 @@ static bool may_be_coded(const struct request *r)
 
 	if (!r->port->http_compression || has_none || fields_has(&r->head, LS_STR("content-encoding")))
 		return false;
-	if (value_has(fields_get(&r->head, LS_STR("cache-control")), LS_STR("no-transform")))
+	if (str_list_has(fields_get(&r->head, LS_STR("cache-control")), LS_STR("no-transform"), str_ieq))
 		return false;
 	return type_is_listed(&r->port->http_compression_types, type.p ? type : LS_STR("text/html"));
 }
@@ -46,7 +38,7 @@ static int add_vary(struct request *r)
 {
 	struct str vary = fields_get(&r->head, LS_STR("vary"));
 
-	if (str_eq(vary, LS_STR("*")) || value_has(vary, LS_STR("accept-encoding")))
+	if (str_eq(vary, LS_STR("*")) || str_list_has(vary, LS_STR("accept-encoding"), str_ieq))
 		return 0;
 	return response_field(r, LS_STR("Vary"), LS_STR("Accept-Encoding"), true);
 }

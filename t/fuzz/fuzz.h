@@ -150,12 +150,13 @@ static inline void fuzz_answer(struct proto_conn *pc)
 	}
 }
 
-/* Feeds all bytes; `cut`: in random pieces.  Ends with the peer's end and close(). */
-static inline void fuzz_feed(struct proto_conn *pc, struct str bytes, bool cut)
+/* Shows all bytes; `cut`: in random pieces; `between` is called after each.  How many were eaten. */
+static inline size_t fuzz_show(struct proto_conn *pc, struct str bytes, bool cut,
+                               void (*between)(struct proto_conn *pc))
 {
 	size_t from = 0, shown = 0;
 
-	for (int idle = 0; idle < 50 && from < bytes.len && !pc->close_when_sent;) {
+	for (int idle = 0; idle < 50 && from < bytes.len && !pc->close_when_sent && !pc->goodbye;) {
 		size_t len;
 		char *copy;
 		ssize_t n;
@@ -173,15 +174,30 @@ static inline void fuzz_feed(struct proto_conn *pc, struct str bytes, bool cut)
 			from += (size_t)n;
 			idle = n ? 0 : idle;
 		}
-		if (!pc->proto->stateful)
-			fuzz_answer(pc);
+		if (between)
+			between(pc);
 	}
+	return from;
+}
+
+/* The connection has been closed. */
+static inline void fuzz_end(struct proto_conn *pc)
+{
+	pc->proto->close(pc);
+	proto_finish(pc);
+	chain_clear(&pc->out);
+	fuzz_check(list_empty(&pc->streams) && !pc->state);
+}
+
+/* Feeds all bytes and ends with the peer's end and close(). */
+static inline void fuzz_feed(struct proto_conn *pc, struct str bytes, bool cut)
+{
+	size_t from = fuzz_show(pc, bytes, cut, pc->proto->stateful ? NULL : fuzz_answer);
+
 	if (!pc->close_when_sent)
 		pc->proto->eof(pc, str_skip(bytes, from));
 	pc->proto->idle(pc);
-	pc->proto->close(pc);
-	chain_clear(&pc->out);
-	fuzz_check(list_empty(&pc->streams) && !pc->state);
+	fuzz_end(pc);
 }
 
 /* The same bytes whole and in pieces, with and without refusals, must give the worker the same. */

@@ -52,40 +52,22 @@ static void push_something(struct proto_conn *pc)
 	(void)pc->proto->output(pc, &f, str_make(payload, fuzz_random() % sizeof payload), NULL);
 }
 
+/* What a worker and the clock may do between two reads. */
+static void interfere(struct proto_conn *pc)
+{
+	if (fuzz_random() % 4 == 0)
+		push_something(pc);
+	if (fuzz_random() % 16 == 0)
+		pc->proto->timeout(pc);
+}
+
 static void feed(struct proto_conn *pc, struct str bytes, bool cut, bool pushes)
 {
-	size_t from = 0, shown = 0;
-
-	for (int idle = 0; idle < 50 && from < bytes.len && !pc->close_when_sent && !pc->goodbye;) {
-		size_t len;
-		char *copy;
-		ssize_t n;
-
-		idle += shown == bytes.len;
-		shown = cut ? shown + fuzz_random() % 30 : bytes.len;
-		shown = LS_MIN(shown, bytes.len);
-		if (shown == from)
-			continue;
-		copy = fuzz_copy(&(struct str){ bytes.p + from, shown - from }, 1, &len);
-		n = pc->proto->input(pc, str_make(copy, len));
-		free(copy);
-		if (n < 0)
-			break;
-		fuzz_check((size_t)n <= len);
-		from += (size_t)n;
-		idle = n ? 0 : idle;
-		if (pushes && fuzz_random() % 4 == 0)
-			push_something(pc);
-		if (pushes && fuzz_random() % 16 == 0)
-			pc->proto->timeout(pc);
-	}
+	(void)fuzz_show(pc, bytes, cut, pushes ? interfere : NULL);
 	if (!pc->close_when_sent)
 		pc->proto->farewell(pc, CLOSE_SHUTDOWN);
 	fuzz_check(pc->close_when_sent);
-	pc->proto->close(pc);
-	proto_finish(pc);
-	chain_clear(&pc->out);
-	fuzz_check(!pc->state);
+	fuzz_end(pc);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -59,6 +59,10 @@ static void cuts(void)
 	rest = S("a,");
 	str_split(&rest, ',');
 	ok(rest.p && rest.len == 0 && str_split(&rest, ',').p && !rest.p, "a separator at the end adds an empty part");
+	ok(str_list_has(S("a, Bc\t,d"), S("bC"), str_ieq) && !str_list_has(S("a, Bc"), S("bC"), str_eq),
+	   "a list has it, by either comparison");
+	ok(!str_list_has(S("abc"), S("ab"), str_ieq) && !str_list_has((struct str){ 0 }, S("a"), str_ieq),
+	   "or has it not");
 	ok(str_eq(str_trim(S(" \t a b\t ")), S("a b")) && str_trim(S(" \t")).len == 0, "trim");
 	ok(str_skip(S("ab"), 9).len == 0 && str_take(S("ab"), 9).len == 2, "skip and take stay inside");
 }
